@@ -1,0 +1,289 @@
+"""shop.yaml as models: what a shop calls its tables and columns, and where everything is.
+
+`schemas.config_file` reads one and reports every problem at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from schemas.errors import ConfigError
+from schemas.source import SourceAddress
+
+ROLE_COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "orders": (("id", "customer_id", "ordered_at", "amount"), ("status", "country", "currency", "updated_at")),
+    "order_items": (("order_id", "product", "quantity", "unit_amount"), ("id",)),
+    "charges": (("id", "order_id", "amount", "charged_at"), ("currency",)),
+    "refunds": (("id", "order_id", "amount", "charged_at"), ("currency",)),
+    "customers": (("id",), ()),
+}
+"""Role → its required and its optional columns."""
+
+RESERVED_TABLES = frozenset(
+    {
+        *ROLE_COLUMNS,
+        *("ltv_entries", "orders_history", "floors", "arrivals", "dead_letters", "settings", "reloads"),
+        *("ltv_monthly", "ltv_cohorts", "ltv_cohorts_by_segment", "order_first_purchase", "product_stats"),
+        *("product_top_country", "payment_reconciliation", "freshness", "cohort_changes"),
+    }
+)
+"""Names in the warehouse that no mirrored table may take."""
+
+DATE_COLUMNS = frozenset({"ordered_at", "charged_at"})
+"""The role columns that become an instant and a local date; a value that is no date makes its line a dead letter."""
+
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f`]+$")
+]
+Scalar = str | int | bool | None
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=10_000)
+
+
+def _qualified(name: str) -> str:
+    parts = name.split(".")
+    if len(parts) != 2 or not all(0 < len(part.strip()) <= 64 for part in parts):
+        raise ValueError("must be database.table")
+    return ".".join(part.strip() for part in parts)
+
+
+TableName = Annotated[str, AfterValidator(_qualified)]
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{name!r} is no time zone of the IANA database (such as Europe/Paris)"
+            " or the machine has no zone data (Debian: tzdata)"
+        ) from error
+    return name
+
+
+Zone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_zone)]
+
+
+def comparable(value: object) -> str | None:
+    """A value as trimmed text, as `counted`, `where` and `guests` compare it. NULL stays None."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return str(value).strip()
+
+
+class Condition(Model):
+    """`{column, in: […]}` or `{column, not_in: […]}`, compared as trimmed text. NULL never fulfils one."""
+
+    column: Name
+    in_: tuple[Scalar, ...] | None = Field(None, alias="in")
+    not_in: tuple[Scalar, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Condition:
+        if (self.in_ is None) == (self.not_in is None):
+            raise ValueError("needs exactly one of `in` and `not_in`")
+        return self
+
+    @functools.cached_property
+    def values(self) -> frozenset[str]:
+        listed = self.in_ if self.in_ is not None else self.not_in
+        return frozenset(text for text in map(comparable, listed or ()) if text is not None)
+
+    def holds(self, value: object) -> bool:
+        text = comparable(value)
+        if text is None:
+            return False
+        return (text in self.values) == (self.in_ is not None)
+
+
+class Column(Model):
+    """A source column, and the zone of its wall-clock times where it is not the shop's."""
+
+    column: Name
+    time_zone: Zone | None = None
+
+
+def _column(value: object) -> object:
+    return {"column": value} if isinstance(value, str) else value
+
+
+class RoleTable(Model):
+    """The source table that plays a role, and which of its columns plays which part."""
+
+    name: TableName
+    columns: dict[Name, Annotated[Column, BeforeValidator(_column)]]
+    where: Condition | None = None
+    segments: tuple[Name, ...] = ()
+    sign: Literal[1, -1] = 1
+    include: tuple[Name, ...] | None = None
+    exclude: tuple[Name, ...] = ()
+
+    def source_column(self, role_column: str) -> str | None:
+        column = self.columns.get(role_column)
+        return column.column if column else None
+
+    def named_columns(self) -> frozenset[str]:
+        """Every source column that the configuration names."""
+        named = {column.column for column in self.columns.values()} | set(self.segments) | set(self.include or ())
+        return frozenset(named | ({self.where.column} if self.where else set()))
+
+    def renames(self) -> dict[str, str]:
+        """Source column → role column."""
+        return {column.column: role_column for role_column, column in self.columns.items()}
+
+
+class MirrorTable(Model):
+    """A table that is copied as it is."""
+
+    name: TableName
+    include: tuple[Name, ...] | None = None
+    exclude: tuple[Name, ...] = ()
+
+
+def _mirror(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+Tables = dict[Literal["orders", "order_items", "charges", "refunds", "customers"], RoleTable]
+Tls = Literal["disabled", "preferred", "required", "verify-ca", "verify-identity"]
+ProjectId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
+TopicId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+def _address(value: object) -> object:
+    return SourceAddress.parse(value) if isinstance(value, str) else value
+
+
+def _warehouse(value: str) -> str:
+    kind, _, rest = value.partition(":")
+    if kind not in ("duckdb", "bigquery") or not rest:
+        raise ValueError("must be duckdb:FILE or bigquery:PROJECT.DATASET")
+    return value
+
+
+class ShopConfig(Model):
+    """A whole shop.yaml. Paths are absolute after `load_config`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    preset: Name | None = None
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "shop"
+    source: Annotated[SourceAddress | None, BeforeValidator(_address)] = None
+    password_file: str | None = None
+    tls: Tls = "preferred"
+    ca: str | None = None
+    server_id: Annotated[int, Field(ge=1, le=2**32 - 1)] | None = None
+    project: ProjectId | None = None
+    topic: TopicId = "changes"
+    subscription: TopicId = "ltv"
+    checkpoint: Annotated[str, StringConstraints(min_length=1)] = "checkpoint.json"
+    warehouse: Annotated[str, AfterValidator(_warehouse)] | None = None
+    time_zone: Zone
+    currency: Currency | None = None
+    counted: Condition | None = None
+    guests: tuple[Scalar, ...] = (None, 0, "")
+    tables: Tables
+    segments: tuple[Name, ...] = ()
+    mirror: tuple[Annotated[MirrorTable, BeforeValidator(_mirror)], ...] = ()
+    max_events_per_message: Annotated[int, Field(ge=1, le=10_000)] = 500
+    max_message_bytes: Annotated[int, Field(ge=1_000, le=9_000_000)] = 1_000_000
+    heartbeat_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    allow_cascades: bool = False
+
+    @functools.cached_property
+    def roles_of(self) -> dict[str, list[tuple[str, RoleTable]]]:
+        """Source table → the roles that it plays; one table may play several, told apart by `where`."""
+        found: dict[str, list[tuple[str, RoleTable]]] = {}
+        for role, table in self.tables.items():
+            found.setdefault(table.name, []).append((role, table))
+        return found
+
+    @functools.cached_property
+    def mirrored(self) -> dict[str, MirrorTable]:
+        return {table.name: table for table in self.mirror}
+
+    @property
+    def source_tables(self) -> list[str]:
+        """Every configured source table, once, roles first."""
+        return list(dict.fromkeys([*self.roles_of, *self.mirrored]))
+
+    @functools.cached_property
+    def guest_values(self) -> frozenset[str]:
+        return frozenset(text for text in map(comparable, self.guests) if text is not None)
+
+    def is_guest(self, customer_id: object) -> bool:
+        """NULL is always a guest: nobody can be followed through it."""
+        text = comparable(customer_id)
+        return text is None or text in self.guest_values
+
+    def published(self, table: str, columns: list[str]) -> list[str]:
+        """Which of a source table's columns leave the database, in the table's order.
+
+        Of `customers` only the named columns are ever read; elsewhere `include` and `exclude` decide.
+        """
+        wanted: set[str] = set()
+        for role, definition in self.roles_of.get(table, []):
+            if role == "customers":
+                wanted |= definition.named_columns()
+            else:
+                kept = set(columns) if definition.include is None else set(definition.include)
+                wanted |= (kept - set(definition.exclude)) | definition.named_columns()
+        if table in self.mirrored:
+            mirror = self.mirrored[table]
+            wanted |= (set(columns) if mirror.include is None else set(mirror.include)) - set(mirror.exclude)
+        return [column for column in columns if column in wanted]
+
+    def settings(self) -> dict[str, Any]:
+        """What the derived rows depend on; a warehouse keeps it and refuses another (`settings_fingerprint`)."""
+        return {
+            "counted": self.counted.model_dump(mode="json", by_alias=True) if self.counted else None,
+            "time_zone": self.time_zone,
+            "currency": self.currency,
+            "guests": sorted(self.guest_values),
+            "tables": {role: table.model_dump(mode="json", by_alias=True) for role, table in self.tables.items()},
+        }
+
+    def settings_fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def need(self, *fields: str) -> None:
+        """Raises ConfigError naming every one of `fields` that is not set."""
+        missing = [f"{field}: missing; this command needs it" for field in fields if getattr(self, field) is None]
+        if missing:
+            raise ConfigError(missing, hint="see the README, «Configuration»")
+
+
+def read_password(config: ShopConfig) -> str:
+    """The database password: MYSQL_PASSWORD, else `password_file`, else what stands in `source`, else empty.
+
+    Raises ConfigError where the file cannot be read.
+    """
+    if "MYSQL_PASSWORD" in os.environ:
+        return os.environ["MYSQL_PASSWORD"]
+    if config.password_file:
+        try:
+            return Path(config.password_file).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError([f"password_file: {config.password_file} cannot be read: {error}"]) from error
+    return config.source.password.get_secret_value() if config.source else ""

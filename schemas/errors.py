@@ -1,0 +1,187 @@
+"""The error tree. `Transient`: try again, with back-off and jitter. `Terminal`: stop, or a dead letter.
+
+LtvError
+├── Transient
+│   ├── SourceUnavailable        the database cannot be reached, or went away
+│   │   └── HalfOpenConnection   no event and no heartbeat for the read time-out
+│   ├── TopicUnavailable         Pub/Sub did not take or give messages
+│   └── WarehouseUnavailable     the warehouse, or the process that holds its file, went away
+└── Terminal
+    ├── ConfigError              shop.yaml; every problem at once
+    ├── UsageError               the command line
+    ├── SourceRefused            wrong password, missing grant, a setting that loses rows
+    │   ├── DuplicateServerId    another reader uses our server_id
+    │   ├── PurgedBinlog         the position is no longer on the server
+    │   ├── BadPosition          the position never was on the server
+    │   └── SourceChanged        the server is not the one the checkpoint speaks of
+    ├── UnsupportedEvent         an event type that is neither understood nor harmless
+    ├── UnsupportedColumn        a column whose values cannot be decoded exactly
+    ├── UnsupportedRowImage      a row event without all its columns
+    ├── UndecodableValue         bytes that are not a value of their column
+    ├── CorruptBinlog            checksum, length or order is wrong
+    ├── StatementInBinlog        rows changed by a statement instead of row events
+    ├── IncidentInBinlog         the server itself lost events
+    ├── CheckpointError          the checkpoint cannot be read, or is not ours
+    ├── TopicRefused             a missing topic or subscription, or no permission
+    ├── OversizedRow             one row larger than a Pub/Sub message may be
+    ├── WarehouseError           not a DuckDB file, locked, read-only
+    │   └── SettingsChanged      derived with other settings: load the warehouse anew
+    ├── QueryError               SQL that does not parse or run
+    └── DeadLetter               one line of one message that can never be applied
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class LtvError(Exception):
+    """What went wrong, where (table, position, key) and what to do (hint).
+
+    `str(error)` is one line of what and where; the hint is printed apart. No secret is ever put into one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        table: str | None = None,
+        position: str | None = None,
+        key: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.table = table
+        self.position = position
+        self.key = key
+
+    def __str__(self) -> str:
+        where = [
+            f"{name} {value}"
+            for name, value in (("table", self.table), ("key", self.key), ("position", self.position))
+            if value is not None
+        ]
+        return f"{self.message} ({', '.join(where)})" if where else self.message
+
+
+class Transient(LtvError):
+    """May succeed when tried again."""
+
+
+class SourceUnavailable(Transient):
+    """The database cannot be reached, or closed the connection."""
+
+
+class HalfOpenConnection(SourceUnavailable):
+    """Neither an event nor a heartbeat came within the read time-out."""
+
+
+class TopicUnavailable(Transient):
+    """Pub/Sub did not answer, or asked to try again."""
+
+
+class WarehouseUnavailable(Transient):
+    """The warehouse, or the process that serves its file, went away in the middle."""
+
+
+class Terminal(LtvError):
+    """Will fail again in the same way."""
+
+
+class ConfigError(Terminal):
+    """Everything that is wrong with a configuration, one problem a line.
+
+    Raises nothing; `problems` keeps the single lines.
+    """
+
+    def __init__(self, problems: Iterable[str], *, source: str = "shop.yaml", hint: str | None = None) -> None:
+        self.problems = list(problems)
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        count = len(self.problems)
+        super().__init__(f"{source}: {count} problem{'s' if count != 1 else ''}{lines}", hint=hint)
+
+
+class UsageError(Terminal):
+    """A command line that cannot be carried out."""
+
+
+class SourceRefused(Terminal):
+    """The database refuses us, or is set up so that changes would be lost."""
+
+
+class DuplicateServerId(SourceRefused):
+    """Another replica or worker is connected under our server_id."""
+
+
+class PurgedBinlog(SourceRefused):
+    """The server no longer has the binlog that the position names."""
+
+
+class BadPosition(SourceRefused):
+    """The position is not the start of an event of that file."""
+
+
+class SourceChanged(SourceRefused):
+    """Server identity or log numbering differs from the checkpoint's."""
+
+
+class UnsupportedEvent(Terminal):
+    """A binlog event that is neither understood nor known to be harmless."""
+
+
+class UnsupportedColumn(Terminal):
+    """A column whose values cannot be decoded exactly."""
+
+
+class UnsupportedRowImage(Terminal):
+    """A row event that does not carry all columns, or not their names."""
+
+
+class UndecodableValue(Terminal):
+    """Bytes in a row image that are no value of their column."""
+
+
+class CorruptBinlog(Terminal):
+    """A checksum, a length or a position that does not fit."""
+
+
+class StatementInBinlog(Terminal):
+    """A configured table was changed by a statement, not by row events."""
+
+
+class IncidentInBinlog(Terminal):
+    """The server wrote that it lost events."""
+
+
+class CheckpointError(Terminal):
+    """The stored checkpoint cannot be used."""
+
+
+class TopicRefused(Terminal):
+    """Topic or subscription missing, or not permitted."""
+
+
+class OversizedRow(Terminal):
+    """One row does not fit into a Pub/Sub message."""
+
+
+class WarehouseError(Terminal):
+    """The warehouse cannot be opened or written."""
+
+
+class SettingsChanged(WarehouseError):
+    """The warehouse was derived under other settings."""
+
+
+class QueryError(Terminal):
+    """SQL that is wrong, or not allowed here."""
+
+
+class DeadLetter(Terminal):
+    """One line of a message that can never be applied; `reason` is one word for counters, the message says more."""
+
+    def __init__(self, reason: str, message: str, *, table: str | None = None, key: str | None = None) -> None:
+        super().__init__(message, table=table, key=key)
+        self.reason = reason
