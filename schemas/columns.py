@@ -26,6 +26,7 @@ class Kind(enum.Enum):
     TIMESTAMP = "TIMESTAMP"
     JSON = "JSON"
     STRINGS = "ARRAY<STRING>"
+    BOOL = "BOOL"
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,13 @@ _DUCKDB: dict[Kind, str] = {
     Kind.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
     Kind.JSON: "JSON",
     Kind.STRINGS: "VARCHAR[]",
+    Kind.BOOL: "BOOLEAN",
 }
 
 INT64 = ColumnType(Kind.INT64)
 STRING = ColumnType(Kind.STRING)
 DATE = ColumnType(Kind.DATE)
+BOOL = ColumnType(Kind.BOOL)
 TIMESTAMP = ColumnType(Kind.TIMESTAMP)
 MONEY = ColumnType(Kind.DECIMAL, 38, 9)
 """BigQuery's NUMERIC, which is what ltv entries hold."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ConfigError, LtvError, TopicRefused, TopicUnavailable
@@ -22,8 +23,12 @@ MAX_MESSAGE_BYTES = 10_000_000
 """Pub/Sub's limit for one message and for one request."""
 
 RPC_TIMEOUT_S = 30.0
-ACK_DEADLINE_S = 600
-"""The longest that Pub/Sub allows; the pipeline acknowledges only after its commit."""
+PULL_TIMEOUT_S = 5.0
+ACK_DEADLINE_S = 10
+"""Of a subscription made for the emulator: the pipeline extends its leases itself, so what a killed one held comes
+again after ten seconds."""
+
+IDS_PER_REQUEST = 1_000
 
 CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", -1),
@@ -174,3 +179,80 @@ def topic_error(error: Exception, what: str) -> LtvError:
             f"Pub/Sub, {what}: {error.message}", hint="check the network, or that the emulator runs"
         )
     raise error
+
+
+@dataclass(frozen=True)
+class PulledMessage:
+    """A message in hand, and the id that acknowledges this delivery of it."""
+
+    message: Message
+    ack_id: str
+
+
+class Subscription:
+    """A subscription as unary calls: pull, acknowledge, extend leases. For use by several threads."""
+
+    def __init__(self, project: str, subscription: str) -> None:
+        """Raises TopicRefused where the subscription does not exist, TopicUnavailable where nobody answers."""
+        self.path = subscription_path(project, subscription)
+        self._client = subscriber()
+        try:
+            found = self._client.get_subscription(subscription=self.path, timeout=RPC_TIMEOUT_S)
+        except Exception as error:
+            self._client.transport.close()
+            raise topic_error(error, f"looking up subscription {subscription!r}") from error
+        self.deadline_s = int(found.ack_deadline_seconds)
+
+    def pull(self, most: int = 100) -> list[PulledMessage]:
+        """Up to `most` messages; waits for the first some seconds. Raises TopicUnavailable or TopicRefused."""
+        from google.api_core.exceptions import DeadlineExceeded
+
+        try:
+            response = self._client.pull(
+                request={"subscription": self.path, "max_messages": most}, retry=None, timeout=PULL_TIMEOUT_S
+            )
+        except DeadlineExceeded:
+            return []
+        except Exception as error:
+            raise topic_error(error, "pulling") from error
+        raw = type(response).pb(response)
+        return [
+            PulledMessage(
+                Message(
+                    item.message.data,
+                    dict(item.message.attributes),
+                    item.message.message_id,
+                    item.message.publish_time.ToJsonString(),
+                ),
+                item.ack_id,
+            )
+            for item in raw.received_messages
+        ]
+
+    def acknowledge(self, ack_ids: Sequence[str]) -> None:
+        """Raises TopicUnavailable; then the messages come again."""
+        for start in range(0, len(ack_ids), IDS_PER_REQUEST):
+            part = list(ack_ids[start : start + IDS_PER_REQUEST])
+            try:
+                self._client.acknowledge(subscription=self.path, ack_ids=part, retry=None, timeout=RPC_TIMEOUT_S)
+            except Exception as error:
+                raise topic_error(error, "acknowledging") from error
+
+    def modify_deadline(self, ack_ids: Sequence[str], seconds: int | None) -> None:
+        """Extends the leases by `seconds`, by the subscription's own deadline (None), or gives back at once (0)."""
+        seconds = self.deadline_s if seconds is None else seconds
+        for start in range(0, len(ack_ids), IDS_PER_REQUEST):
+            part = list(ack_ids[start : start + IDS_PER_REQUEST])
+            try:
+                self._client.modify_ack_deadline(
+                    subscription=self.path,
+                    ack_ids=part,
+                    ack_deadline_seconds=seconds,
+                    retry=None,
+                    timeout=RPC_TIMEOUT_S,
+                )
+            except Exception as error:
+                raise topic_error(error, "extending leases") from error
+
+    def close(self) -> None:
+        self._client.transport.close()

@@ -1,0 +1,88 @@
+"""What travels through the graph: the decoded changes of a few messages, as Arrow tables, and what came beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from pipeline.layout import Layout
+
+
+@dataclass
+class TableBatch:
+    """The rows of one raw table that travel together, in order of arrival.
+
+    `rows` has the stored columns of the layout, then `_op`, `_sequence`, `_deleted`, `_committed_at`.
+    """
+
+    layout: Layout
+    rows: pa.Table
+
+
+@dataclass(frozen=True)
+class Floor:
+    """All rows of `table` below `sequence` are gone."""
+
+    table: str
+    sequence: str
+
+
+@dataclass(frozen=True)
+class Reload:
+    """Rows of the source table changed without row events at `sequence`: it must be loaded again."""
+
+    table: str
+    sequence: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Message `number` of a worker's `run` has arrived; `committed_at` is in microseconds since 1970, UTC."""
+
+    source: str
+    run: str
+    number: int
+    last_sequence: str
+    committed_at: int
+
+
+@dataclass(frozen=True)
+class DeadRow:
+    """One line of a message that cannot be applied; line 0 is the whole message.
+
+    `data` are its original bytes; `schema` is the schema line of its message, without which it could not be retried.
+    """
+
+    message_id: str
+    line: int
+    table: str | None
+    reason: str
+    error: str
+    data: bytes
+    schema: bytes
+    attributes: dict[str, str]
+
+
+@dataclass
+class Changes:
+    """All that a group of messages says. `lag_us`: age of its newest change when it was decoded, in microseconds."""
+
+    batches: list[TableBatch] = field(default_factory=list)
+    entries: list[pa.Table] = field(default_factory=list)
+    floors: list[Floor] = field(default_factory=list)
+    reloads: list[Reload] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+    dead: list[DeadRow] = field(default_factory=list)
+    zero_dates: int = 0
+    highest_epoch: str = ""
+
+    @property
+    def events(self) -> int:
+        return sum(batch.rows.num_rows for batch in self.batches)
+
+    @property
+    def nbytes(self) -> int:
+        tables = [*(batch.rows for batch in self.batches), *self.entries]
+        return sum(int(table.nbytes) for table in tables)

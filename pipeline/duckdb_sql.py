@@ -1,0 +1,131 @@
+"""DuckDB SQL of the warehouse: pure text, from table and column names that are quoted here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pipeline.session import Statement
+from schemas.columns import ColumnType
+from schemas.tables import OWN_KEYS, OWN_TABLES, RAW
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(map(quoted, names))
+
+
+def raw(table: str) -> str:
+    return f"{RAW}.{quoted(table)}"
+
+
+def create_table(table: str, columns: Mapping[str, ColumnType], key: Sequence[str]) -> Statement:
+    lines = [f"{quoted(name)} {kind.duckdb()}" for name, kind in columns.items()]
+    if key:
+        lines.append(f"PRIMARY KEY ({listed(key)})")
+    return Statement(f"CREATE TABLE IF NOT EXISTS {raw(table)} ({', '.join(lines)})")
+
+
+def create_own_tables() -> list[Statement]:
+    """Schema and tables that exist in every warehouse."""
+    made = [Statement(f"CREATE SCHEMA IF NOT EXISTS {RAW}")]
+    made += [create_table(table, columns, OWN_KEYS.get(table, ())) for table, columns in OWN_TABLES.items()]
+    made += [create_view("ltv_entries", list(OWN_TABLES["ltv_entries"]), "origin")]
+    return made
+
+
+def add_column(table: str, name: str, kind: ColumnType) -> Statement:
+    return Statement(f"ALTER TABLE {raw(table)} ADD COLUMN IF NOT EXISTS {quoted(name)} {kind.duckdb()}")
+
+
+def retype_column(table: str, name: str, duckdb_type: str) -> Statement:
+    return Statement(f"ALTER TABLE {raw(table)} ALTER COLUMN {quoted(name)} TYPE {duckdb_type}")
+
+
+def create_view(table: str, columns: Sequence[str], origin: str | None = None) -> Statement:
+    """What consumers read: a table's live rows. Its own floor counts, or that of the table named in column `origin`."""
+    shown = [name for name in columns if name != "_deleted"]
+    floor_of = f"rows.{quoted(origin)}" if origin else f"'{table}'"
+    return Statement(
+        f"CREATE OR REPLACE VIEW main.{quoted(table)} AS SELECT {', '.join(f'rows.{quoted(name)}' for name in shown)}"
+        f' FROM {raw(table)} AS rows LEFT JOIN {raw("floors")} AS floors ON floors."table" = {floor_of}'
+        f" WHERE NOT rows._deleted AND (floors._sequence IS NULL OR rows._sequence >= floors._sequence)"
+    )
+
+
+def create_history_view(table: str, columns: Sequence[str]) -> Statement:
+    return Statement(f"CREATE OR REPLACE VIEW main.{quoted(table)} AS SELECT {listed(columns)} FROM {raw(table)}")
+
+
+def upsert(table: str, columns: Sequence[str], key: Sequence[str], source: str) -> Statement:
+    """Rows of the input `source` into a raw table: the highest `_sequence` per key wins, of equal ones the later.
+
+    The input is reduced to one row per key first: ON CONFLICT silently keeps the *first* of two rows with one key in
+    one statement. `columns` are all of the table's; `source` has those that it has, and `_arrival`, its order.
+    """
+    assignments = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in columns if name not in key)
+    return Statement(
+        f"INSERT INTO {raw(table)} ({listed(columns)}) SELECT {listed(columns)} FROM {source}"
+        f" QUALIFY row_number() OVER (PARTITION BY {listed(key)} ORDER BY _sequence DESC, _arrival DESC) = 1"
+        f" ON CONFLICT ({listed(key)}) DO UPDATE SET {assignments}"
+        f" WHERE excluded._sequence >= {quoted(table)}._sequence"
+    )
+
+
+def append_versions(
+    table: str, columns: Sequence[str], key: Sequence[str], source: str, first: str, last: str
+) -> list[Statement]:
+    """Versions into a history without an index, each once: what was delivered before is replaced.
+
+    `first` and `last` (timestamps as text, between which all of the input was committed) let DuckDB skip all row groups
+    but the newest; an index over every version ever written would grow in memory without end.
+    """
+    same = " AND ".join(f"history.{quoted(name)} = new.{quoted(name)}" for name in [*key, "_sequence"])
+    between = f"history._committed_at BETWEEN TIMESTAMPTZ '{first}' AND TIMESTAMPTZ '{last}'"
+    return [
+        Statement(f"DELETE FROM {raw(table)} AS history USING {source} AS new WHERE {between} AND {same}"),
+        Statement(
+            f"INSERT INTO {raw(table)} ({listed(columns)}) SELECT {listed(columns)} FROM {source} QUALIFY"
+            f" row_number() OVER (PARTITION BY {listed(key)}, _sequence ORDER BY _arrival DESC) = 1"
+        ),
+    ]
+
+
+def insert(table: str, columns: Sequence[str], source: str, on_conflict: str = "") -> Statement:
+    return Statement(
+        f"INSERT INTO {raw(table)} ({listed(columns)}) SELECT {listed(columns)} FROM {source} {on_conflict}"
+    )
+
+
+RAISE_FLOORS = Statement(
+    f"""INSERT INTO {raw("floors")} ("table", _sequence) SELECT "table", max(_sequence) FROM new_floors GROUP BY ALL
+    ON CONFLICT ("table") DO UPDATE SET _sequence = greatest(excluded._sequence, floors._sequence)"""
+)
+
+COLUMNS = Statement(
+    f"""SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = '{RAW}'
+    ORDER BY table_name, column_index"""
+)
+
+MERGE_ARRIVALS = [
+    Statement(
+        f"""CREATE OR REPLACE TEMP TABLE merged AS
+        WITH ordered AS (
+          SELECT *, max(through) OVER (PARTITION BY run ORDER BY number, through
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM {raw("arrivals")}
+        ), islands AS (
+          SELECT *, sum(CASE WHEN before IS NULL OR number > before + 1 THEN 1 ELSE 0 END)
+            OVER (PARTITION BY run ORDER BY number, through) AS island FROM ordered
+        )
+        SELECT any_value(source) AS source, run, min(number) AS number, max(through) AS through,
+          max(last_sequence) AS last_sequence, max(committed_at) AS committed_at, max(received_at) AS received_at
+        FROM islands GROUP BY run, island"""
+    ),
+    Statement(f"DELETE FROM {raw('arrivals')}"),
+    Statement(
+        f"INSERT INTO {raw('arrivals')} SELECT * FROM merged WHERE received_at > $now::TIMESTAMPTZ - INTERVAL 7 DAY"
+    ),
+]
+"""Joins what has arrived without gaps into one row, so that the table stays small; forgets runs of a week ago."""

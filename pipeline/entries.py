@@ -1,0 +1,98 @@
+"""LTV entries: the signed amount of one order or refund, keyed by its purchase month.
+
+Each entry is derived from one version of one order, charge or refund alone and carries its sequence number, live or
+`_deleted`: so versions may come in any order, and one that moves to another month or customer moves its entry.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.changes import TableBatch
+from pipeline.local_time import month_of
+from pipeline.values import arrow_type
+from schemas.config import Condition, ShopConfig
+from schemas.tables import ENTRY_COLUMNS
+
+ORIGINS = ("orders", "charges", "refunds")
+"""The roles that have ltv entries."""
+
+_PREFIX = {"orders": "order:", "charges": "charge:", "refunds": "refund:"}
+
+
+def counted_mask(batch: TableBatch, config: ShopConfig) -> pa.Array:
+    """Which rows are money in the LTV: counted orders, refunds; never a deleted row. Rows without an amount count."""
+    rows, role = batch.rows, batch.layout.role
+    live = pc.invert(rows["_deleted"])
+    if role == "orders":
+        return pc.and_(live, _holds(rows, config.counted)) if config.counted else live
+    return pc.and_(live, pc.fill_null(pc.less(_signed_amount(batch), pa.scalar(0)), True))
+
+
+def derive_entries(batch: TableBatch, config: ShopConfig) -> pa.Table | None:
+    """The entries of a batch of orders, charges or refunds: n rows → n entries. None for other tables."""
+    role = batch.layout.role
+    if role not in ORIGINS:
+        return None
+    rows = batch.rows
+    count = rows.num_rows
+    date = rows["ordered_on" if role == "orders" else "charged_on"]
+    order_id = rows["id" if role == "orders" else "order_id"].cast(pa.string())
+    columns = {
+        "entry_id": pc.binary_join_element_wise(_PREFIX[role], rows["id"].cast(pa.string()), ""),
+        "kind": _constant("sale" if role == "orders" else "refund", count),
+        "origin": _constant(role, count),
+        "order_id": order_id,
+        "customer_id": _customers(rows["customer_id"], config) if role == "orders" else pa.nulls(count, pa.string()),
+        "purchase_month": month_of(date),
+        "purchase_date": date,
+        "amount": _signed_amount(batch).cast(arrow_type(ENTRY_COLUMNS["amount"])),
+        "currency": _currencies(batch, config),
+        "occurred_at": rows["ordered_at" if role == "orders" else "charged_at"],
+        "_sequence": rows["_sequence"],
+        "_deleted": pc.invert(counted_mask(batch, config)),
+        "_committed_at": rows["_committed_at"],
+    }
+    return pa.table(columns)
+
+
+def _constant(text: str, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text), count)
+
+
+def _holds(rows: pa.Table, condition: Condition) -> pa.Array:
+    """The condition of `counted`, as `Condition.holds` decides it for one value."""
+    text = pc.utf8_trim_whitespace(rows[condition.column].cast(pa.string()))
+    listed = pc.is_in(text, value_set=pa.array(sorted(condition.values), pa.string()))
+    if condition.in_ is None:
+        listed = pc.invert(listed)
+    return pc.and_(listed, pc.is_valid(text))
+
+
+def _customers(column: pa.ChunkedArray, config: ShopConfig) -> pa.Array:
+    """Customer ids as text; NULL for a guest."""
+    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    guest = pc.is_in(text, value_set=pa.array(sorted(config.guest_values), pa.string()))
+    return pc.if_else(guest, pa.scalar(None, pa.string()), text)
+
+
+def _signed_amount(batch: TableBatch) -> pa.Array:
+    amount = batch.rows["amount"]
+    if pa.types.is_floating(amount.type):
+        amount = amount.cast(pa.string()).cast(pa.decimal128(38, 9))
+    sign = batch.layout.definition.sign if batch.layout.definition else 1
+    return pc.negate(amount) if sign == -1 else amount
+
+
+def _currencies(batch: TableBatch, config: ShopConfig) -> pa.Array:
+    """An order's currency; a refund's own, or NULL: then it has its order's, which the rollup finds."""
+    rows = batch.rows
+    if "currency" in rows.column_names:
+        text = pc.utf8_upper(pc.utf8_trim_whitespace(rows["currency"].cast(pa.string())))
+        if batch.layout.role == "orders" and config.currency:
+            return pc.fill_null(text, config.currency)
+        return text
+    if batch.layout.role == "orders":
+        return _constant(config.currency or "", rows.num_rows)
+    return pa.nulls(rows.num_rows, pa.string())

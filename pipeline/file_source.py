@@ -1,0 +1,119 @@
+"""Files of change events → messages: the source of `replay`.
+
+A file is what `binlog-worker run --to DIR` writes: schema lines, each followed by events of its table, and heartbeats.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+
+from schemas.errors import UsageError
+from schemas.event import Message
+
+GROUP_BYTES = 4_000_000
+"""How much of a file is one element of the graph, roughly; a single line is never cut."""
+
+MAX_LINE_BYTES = 64_000_000
+_SCHEMA = b'{"schema":{'
+
+
+def find_files(patterns: Sequence[str]) -> list[str]:
+    """Files, folders (their *.jsonl and *.json) and glob patterns → files, by name. Raises UsageError."""
+    found: list[str] = []
+    missing = []
+    for pattern in patterns:
+        if Path(pattern).is_dir():
+            matches = sorted(str(path) for path in Path(pattern).iterdir() if path.suffix in (".jsonl", ".json"))
+        else:
+            matches = sorted(glob.glob(pattern))  # noqa: PTH207 - a pattern may be absolute
+        if not matches:
+            missing.append(pattern)
+        found += matches
+    if missing:
+        raise UsageError(
+            f"no files of change events: {', '.join(missing)}", hint="`binlog-worker run --to DIR` writes them"
+        )
+    unreadable = [name for name in found if not os.access(name, os.R_OK)]
+    if unreadable:
+        raise UsageError(f"cannot be read: {', '.join(unreadable)}")
+    return list(dict.fromkeys(found))
+
+
+def parts(path: str) -> list[tuple[str, int, int]]:
+    """(path, start, end) in bytes of the parts of a file; a part owns the lines that begin in it."""
+    size = Path(path).stat().st_size
+    return [(path, start, min(size, start + GROUP_BYTES)) for start in range(0, size, GROUP_BYTES)]
+
+
+def messages_of(path: str, start: int, end: int, schema: bytes) -> Iterator[Message]:
+    """The lines that begin from `start` to before `end`, as one message per run of events of one schema line.
+
+    `schema` is the schema line in force at `start`. A message's id is file and byte offset.
+    """
+    with Path(path).open("rb") as file:
+        if start:
+            file.seek(start - 1)
+            file.readline(MAX_LINE_BYTES)
+        offset = file.tell()
+        at, lines = offset, [schema] if schema else []
+        while offset < end:
+            line = file.readline(MAX_LINE_BYTES)
+            if not line:
+                break
+            text = line.rstrip(b"\r\n")
+            if text.startswith(_SCHEMA) and b'"payload"' not in text:
+                if len(lines) > 1 or (lines and not lines[0].startswith(_SCHEMA)):
+                    yield _message(path, at, lines)
+                at, lines = offset, [text]
+            elif text:
+                if not lines or not lines[0].startswith(_SCHEMA) or text.startswith(b'{"heartbeat"'):
+                    if len(lines) > 1:
+                        yield _message(path, at, lines)
+                    yield _message(path, offset, [text])
+                    lines = lines[:1] if lines and lines[0].startswith(_SCHEMA) else []
+                else:
+                    lines.append(text)
+            offset += len(line)
+        if len(lines) > 1 or (lines and not lines[0].startswith(_SCHEMA)):
+            yield _message(path, at, lines)
+
+
+def schema_lines(path: str, starts: Sequence[int]) -> list[bytes]:
+    """The schema line in force at each of `starts` (ascending), read in one pass."""
+    found, current, offset = [], b"", 0
+    pending = list(starts)
+    with Path(path).open("rb") as file:
+        for line in file:
+            while pending and pending[0] <= offset:
+                found.append(current)
+                pending.pop(0)
+            if line.startswith(_SCHEMA):
+                current = line.rstrip(b"\r\n")
+            offset += len(line)
+    return found + [current] * len(pending)
+
+
+def _message(path: str, offset: int, lines: list[bytes]) -> Message:
+    return Message(b"\n".join(lines), {}, f"{Path(path).name}:{offset}")
+
+
+class ReadFile(beam.DoFn):
+    """(path, start, end, schema line) → one list of messages."""
+
+    def process(self, part: tuple[str, int, int, bytes]) -> Iterator[list[Message]]:
+        yield list(messages_of(*part))
+
+
+def read_files(paths: Sequence[str]) -> beam.PTransform:
+    """Reads files of change events; their parts may be read in any order."""
+    listed = []
+    for path in paths:
+        cut = parts(path)
+        schemas = schema_lines(path, [start for _, start, _ in cut])
+        listed += [(*part, schema) for part, schema in zip(cut, schemas, strict=True)]
+    return beam.Create(listed, reshuffle=False) | "ReadFile" >> beam.ParDo(ReadFile())

@@ -1,0 +1,58 @@
+"""GoogleSQL → DuckDB's SQL, through sqlglot. Every SQL text of the project and of its users is GoogleSQL."""
+
+from __future__ import annotations
+
+import functools
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from schemas.errors import QueryError
+
+MAX_SQL_CHARACTERS = 1_000_000
+
+
+@functools.lru_cache(256)
+def to_duckdb(sql: str) -> str:
+    """One GoogleSQL query as DuckDB's. Raises QueryError: does not parse, is not one query, or changes something.
+
+    NUMERIC is DECIMAL(38, 9), as in BigQuery; left to itself DuckDB takes DECIMAL(18, 3).
+    """
+    tree = parse_query(sql)
+    for kind in tree.find_all(exp.DataType):
+        if kind.this == exp.DType.DECIMAL and not kind.expressions:
+            kind.replace(exp.DataType.build("DECIMAL(38, 9)", dialect="duckdb"))
+    for division in list(tree.find_all(exp.IntDiv)):  # sqlglot writes DIV(a + b, c) as a + b // c
+        for side in ("this", "expression"):
+            if isinstance(division.args[side], exp.Binary):
+                division.set(side, exp.paren(division.args[side], copy=False))
+        around = exp.Paren()
+        division.replace(around)
+        around.set("this", division)
+    return tree.sql(dialect="duckdb")
+
+
+def parse_query(sql: str) -> exp.Query:
+    """The syntax tree of one GoogleSQL query. Raises QueryError."""
+    if len(sql) > MAX_SQL_CHARACTERS:
+        raise QueryError(f"the query is longer than {MAX_SQL_CHARACTERS:,} characters")
+    try:
+        trees = [tree for tree in sqlglot.parse(sql, read="bigquery") if tree is not None]
+    except (SqlglotError, RecursionError) as error:
+        raise QueryError(f"not GoogleSQL: {_first_problem(error)}") from error
+    if len(trees) != 1:
+        raise QueryError(f"{len(trees)} statements; one query is wanted", hint="give one SELECT")
+    if not isinstance(trees[0], exp.Query):
+        raise QueryError(
+            f"{trees[0].key.upper()} is not a query", hint="tables are written by `stream`, `replay` and `rollup` alone"
+        )
+    return trees[0]
+
+
+def _first_problem(error: Exception) -> str:
+    details = getattr(error, "errors", None)
+    if details:
+        first = details[0]
+        return f"{first['description']} at line {first['line']}, column {first['col']}"
+    return str(error).splitlines()[0] if str(error) else "too deeply nested"

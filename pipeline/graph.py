@@ -1,0 +1,25 @@
+"""The Beam graph, on one screen. Source, warehouse and runner differ between the modes; these stages do not.
+
+There is no grouping and no shuffle on the way: idempotence comes from key and sequence number, not from Beam's state.
+"""
+
+from __future__ import annotations
+
+import apache_beam as beam
+
+from pipeline.stages import Decode, KeyByPurchaseMonth, Upsert
+from schemas.config import ShopConfig
+
+
+def build(pipeline: beam.Pipeline, read: beam.PTransform, config: ShopConfig, *, retry: bool = False) -> None:
+    """Lays the whole graph into `pipeline`.
+
+    `read` yields lists of `schemas.event.Message`. `retry` lets changes of older epochs through.
+    """
+    (
+        pipeline
+        | "ReadMessages" >> read
+        | "DecodeChangeEvents" >> beam.ParDo(Decode(config, strict=not retry))
+        | "KeyByPurchaseMonth" >> beam.ParDo(KeyByPurchaseMonth(config))
+        | "UpsertIntoWarehouse" >> beam.ParDo(Upsert(config))
+    )

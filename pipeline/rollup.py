@@ -1,0 +1,37 @@
+"""`ltv-pipeline rollup`: runs `schemas/sql/*.sql`, each file a table, all replaced in one transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pipeline.warehouse import Warehouse
+from schemas.config import ShopConfig
+from schemas.errors import UsageError
+
+SQL_FOLDER = Path(__file__).parent.parent / "schemas" / "sql"
+
+
+def rollup_queries() -> list[tuple[str, str]]:
+    """(table, GoogleSQL) of every rolled-up table."""
+    return [(file.stem, file.read_text(encoding="utf-8")) for file in sorted(SQL_FOLDER.glob("*.sql"))]
+
+
+def rollup(warehouse: Warehouse, config: ShopConfig, as_of: dt.date) -> dict[str, int]:
+    """Recomputes every rolled-up table as of the end of a local day; their numbers of rows.
+
+    Raises SettingsChanged where the entries were derived with other settings.
+    """
+    warehouse.check_settings(config)
+    return warehouse.replace_tables(rollup_queries(), {"as_of": as_of})
+
+
+def as_of_date(text: str | None, config: ShopConfig, now: dt.datetime) -> dt.date:
+    """`--as-of`, or today in the shop's zone. Raises UsageError."""
+    if text is None:
+        return now.astimezone(ZoneInfo(config.time_zone)).date()
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--as-of {text[:40]!r} is no date", hint="write it as 2026-07-31") from error

@@ -1,0 +1,164 @@
+"""A session with a DuckDB database: statements in one transaction, with Arrow tables as their input.
+
+`LocalSession` holds the file itself; `pipeline.duckdb_server` gives other processes the same meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+import pyarrow as pa
+
+from schemas.errors import LtvError, QueryError, WarehouseError, WarehouseUnavailable
+
+CHECKPOINT_THRESHOLD = "256MB"
+"""How much is written ahead before tables and key indexes are rewritten; the default of 16 MB halves the throughput."""
+
+RESULT_BATCH_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A DuckDB statement and its named parameters (`$name`)."""
+
+    sql: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+class Session(Protocol):
+    """What the warehouse needs of a database."""
+
+    def run(
+        self, statements: Sequence[Statement], inputs: Mapping[str, pa.Table] | None = None
+    ) -> pa.RecordBatchReader:
+        """Runs the statements in one transaction and returns the result of the last.
+
+        `inputs` are tables by the name under which the statements read them. All or nothing: an error rolls back.
+        Raises QueryError for SQL that is wrong, WarehouseUnavailable where trying again may help, else WarehouseError.
+        """
+
+    def close(self) -> None: ...
+
+
+class LocalSession:
+    """Holds a DuckDB file (or `:memory:`). Writers take turns; readers see the last commit and wait for nobody."""
+
+    def __init__(self, path: str, *, read_only: bool = False) -> None:
+        """Raises WarehouseError: locked by another process, not a DuckDB file, or not writable."""
+        self.path = path
+        try:
+            self._connection = duckdb.connect(path, read_only=read_only)
+            self._connection.execute("SET TimeZone = 'UTC'")
+            self._connection.execute("SET python_enable_replacements = false")
+            if not read_only:
+                self._connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_THRESHOLD}'")
+        except duckdb.Error as error:
+            raise open_error(path, error) from error
+        self._writing = threading.Lock()
+        self._writer = self._cursor()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor = self._connection.cursor()
+        cursor.execute("SET TimeZone = 'UTC'")
+        return cursor
+
+    def run(
+        self, statements: Sequence[Statement], inputs: Mapping[str, pa.Table] | None = None
+    ) -> pa.RecordBatchReader:
+        with self._writing, query_errors():
+            return _transaction(self._writer, statements, inputs or {}).to_reader()
+
+    @contextmanager
+    def read(self, statement: Statement) -> Iterator[pa.RecordBatchReader]:
+        """One query on a connection of its own, streamed: it holds up no writer and is never whole in memory."""
+        with query_errors():
+            cursor = self._cursor()
+            try:
+                yield cursor.execute(statement.sql, statement.parameters or None).fetch_record_batch(RESULT_BATCH_ROWS)
+            finally:
+                cursor.close()
+
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        with self._writing:
+            self._writer.close()
+            self._connection.close()
+
+
+def _transaction(
+    cursor: duckdb.DuckDBPyConnection, statements: Sequence[Statement], inputs: Mapping[str, pa.Table]
+) -> pa.Table:
+    for name, table in inputs.items():
+        cursor.register(name, table)
+    try:
+        cursor.execute("BEGIN")
+        try:
+            result = pa.table({})
+            for statement in statements:
+                cursor.execute(statement.sql, statement.parameters or None)
+            if statements and cursor.description:
+                result = cursor.fetch_arrow_table()
+            cursor.execute("COMMIT")
+        except BaseException:
+            with suppress(duckdb.Error):  # a failed COMMIT has rolled back already
+                cursor.execute("ROLLBACK")
+            raise
+        return result
+    finally:
+        for name in inputs:
+            cursor.unregister(name)
+
+
+@contextmanager
+def query_errors() -> Iterator[None]:
+    """DuckDB's errors as ours; decided by their class."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise query_error(error) from error
+    except pa.ArrowException as error:
+        raise QueryError(str(error).splitlines()[0][:1000]) from error
+
+
+def query_error(error: duckdb.Error) -> LtvError:
+    text = str(error)
+    if isinstance(error, duckdb.TransactionException):
+        return WarehouseUnavailable(f"two writers met: {text}", hint="try again")
+    if isinstance(
+        error, duckdb.IOException | duckdb.InternalException | duckdb.FatalException | duckdb.OutOfMemoryException
+    ):
+        return WarehouseError(f"DuckDB: {text}", hint="check the disk's free space and the machine's memory")
+    return QueryError(text)
+
+
+def open_error(path: str, error: duckdb.Error) -> WarehouseError:
+    """Why a file could not be opened. DuckDB gives no codes here, so its words decide."""
+    text = str(error).splitlines()[0]
+    if is_lock_error(error):
+        return WarehouseLocked(
+            f"{path} is held by another process: {text}",
+            hint="a running `ltv-pipeline stream` shares its file; any other program has to close it first",
+        )
+    if isinstance(error, duckdb.IOException) and "not a valid DuckDB" in text:
+        return WarehouseError(
+            f"{path} is not a DuckDB file", hint="name another file under `warehouse`, or move this one away"
+        )
+    if not Path(path).exists() and not Path(path).parent.is_dir():
+        return WarehouseError(f"{path}: its folder does not exist", hint="make the folder, or change `warehouse`")
+    return WarehouseError(f"{path} cannot be opened: {text}", hint="check its permissions and DuckDB's version")
+
+
+def is_lock_error(error: duckdb.Error) -> bool:
+    return isinstance(error, duckdb.IOException) and "lock on file" in str(error)
+
+
+class WarehouseLocked(WarehouseError):
+    """Another process holds the file."""

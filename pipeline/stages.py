@@ -1,0 +1,115 @@
+"""The DoFns of the graph. Each calls one pure function; `Upsert` alone writes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from pipeline.changes import Changes
+from pipeline.decode import Decoder, EpochGuard
+from pipeline.entries import derive_entries
+from pipeline.process_warehouse import process_warehouse
+from pipeline.progress import PROGRESS
+from schemas.config import ShopConfig
+from schemas.errors import LtvError
+from schemas.event import Message
+
+FLUSH_ROWS = 20_000
+FLUSH_BYTES = 64_000_000
+
+
+class Decode(beam.DoFn):
+    """Lists of messages → `Changes`. What cannot be applied is inside them as dead letters."""
+
+    def __init__(self, config: ShopConfig, *, strict: bool = True) -> None:
+        self.config = config
+        self.strict = strict
+        self.decoded = Metrics.counter("ltv", "decoded")
+        self.zero_dates = Metrics.counter("ltv", "zero_dates")
+
+    def setup(self) -> None:
+        highest = process_warehouse(self.config).highest_epoch()
+        self.decoder = Decoder(self.config, EpochGuard(highest, strict=self.strict))
+
+    def process(self, messages: list[Message]) -> Iterator[Changes]:
+        changes = self.decoder.decode(messages)
+        self.decoded.inc(changes.events)
+        self.zero_dates.inc(changes.zero_dates)
+        yield changes
+
+
+class KeyByPurchaseMonth(beam.DoFn):
+    """Adds the ltv entries of orders and refunds, each in the month of its purchase in the shop's zone."""
+
+    def __init__(self, config: ShopConfig) -> None:
+        self.config = config
+
+    def process(self, changes: Changes) -> Iterator[Changes]:
+        derived = (derive_entries(batch, self.config) for batch in changes.batches)
+        changes.entries = [entries for entries in derived if entries is not None]
+        yield changes
+
+
+class Upsert(beam.DoFn):
+    """Writes what a bundle gathered in one transaction before the bundle ends; acknowledged is after that."""
+
+    def __init__(self, config: ShopConfig) -> None:
+        self.config = config
+        self.upserted = Metrics.counter("ltv", "upserted")
+        self.dead = Metrics.counter("ltv", "dead")
+        self.flush_ms = Metrics.distribution("ltv", "flush_ms")
+        self.lag_ms = Metrics.distribution("ltv", "lag_ms")
+
+    def setup(self) -> None:
+        self.warehouse = process_warehouse(self.config)
+
+    def start_bundle(self) -> None:
+        self._gathered: list[Changes] = []
+        self._rows = self._bytes = 0
+
+    def process(self, changes: Changes) -> None:
+        self._gathered.append(changes)
+        self._rows += changes.events
+        self._bytes += changes.nbytes
+        if self._rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES:
+            self._flush()
+
+    def finish_bundle(self) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
+        if not self._gathered:
+            return
+        changes = together(self._gathered)
+        self._gathered, self._rows, self._bytes = [], 0, 0
+        try:
+            applied = self.warehouse.apply(changes)
+        except LtvError as error:
+            PROGRESS.failure = error
+            raise
+        self.upserted.inc(applied.rows)
+        self.dead.inc(applied.dead)
+        self.flush_ms.update(round(applied.seconds * 1000))
+        lag_s = None
+        if changes.arrivals:
+            newest = max(arrival.committed_at for arrival in changes.arrivals)
+            lag_s = max(0.0, time.time() - newest / 1e6)
+            self.lag_ms.update(round(lag_s * 1000))
+        PROGRESS.add(applied.rows, applied.dead, changes.zero_dates, lag_s)
+
+
+def together(parts: Iterable[Changes]) -> Changes:
+    """Several groups of changes as one, in order of arrival."""
+    parts = list(parts)
+    if len(parts) == 1:
+        return parts[0]
+    whole = Changes()
+    for part in parts:
+        for name in ("batches", "entries", "floors", "reloads", "arrivals", "dead"):
+            getattr(whole, name).extend(getattr(part, name))
+        whole.zero_dates += part.zero_dates
+        whole.highest_epoch = max(whole.highest_epoch, part.highest_epoch)
+    return whole

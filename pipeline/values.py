@@ -1,0 +1,119 @@
+"""Values of change events → Arrow columns, exactly, or not at all (`schemas/types.md`)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.columns import ColumnType, Kind
+
+MAX_TEXT_BYTES = 10_000_000
+_ZERO_DATE = re.compile(r"0000-\d\d-\d\d|\d{4}-00-\d\d|\d{4}-\d\d-00")
+_TEMPORAL = (Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP)
+
+
+class ValueProblem(ValueError):
+    """A value that does not fit its column."""
+
+
+def arrow_type(column: ColumnType) -> pa.DataType:
+    """The Arrow type that carries a warehouse type; microseconds for times, UTC for instants."""
+    if column.kind is Kind.DECIMAL:
+        return pa.decimal128(column.precision, column.scale)
+    return _ARROW[column.kind]
+
+
+_ARROW = {
+    Kind.INT64: pa.int64(),
+    Kind.FLOAT64: pa.float64(),
+    Kind.STRING: pa.string(),
+    Kind.BYTES: pa.binary(),
+    Kind.DATE: pa.date32(),
+    Kind.DATETIME: pa.timestamp("us"),
+    Kind.TIMESTAMP: pa.timestamp("us", "UTC"),
+    Kind.JSON: pa.string(),
+    Kind.STRINGS: pa.list_(pa.string()),
+    Kind.BOOL: pa.bool_(),
+}
+
+
+def to_arrow(values: Sequence[Any], column: ColumnType) -> pa.Array:
+    """One column, n values → n entries. Raises ValueProblem where one of them does not fit; nothing is rounded,
+    truncated or parsed leniently. Zero dates do not fit: see `zero_dates_to_null`."""
+    try:
+        return _BUILDERS[column.kind](values, arrow_type(column))
+    except (pa.ArrowException, ValueError, TypeError, OverflowError, AttributeError) as error:
+        raise ValueProblem(str(error).splitlines()[0][:200]) from error
+
+
+def _plain(values: Sequence[Any], target: pa.DataType) -> pa.Array:
+    return pa.array(values, target)
+
+
+def _integers(values: Sequence[Any], target: pa.DataType) -> pa.Array:
+    array = pa.array(values, target)
+    if any(type(value) is float for value in values):
+        raise ValueProblem("a fraction in an integer column")
+    return array
+
+
+def _decimals(values: Sequence[Any], target: pa.DataType) -> pa.Array:
+    if any(type(value) is int for value in values):
+        values = [str(value) if type(value) is int else value for value in values]
+    return pa.array(values, pa.string()).cast(target)
+
+
+def _from_text(values: Sequence[Any], target: pa.DataType) -> pa.Array:
+    return pa.array(values, pa.string()).cast(target)
+
+
+def _bytes(values: Sequence[Any], target: pa.DataType) -> pa.Array:
+    try:
+        decoded = [None if value is None else base64.b64decode(value, validate=True) for value in values]
+    except binascii.Error as error:
+        raise ValueProblem("not base64") from error
+    return pa.array(decoded, target)
+
+
+_BUILDERS: dict[Kind, Callable[[Sequence[Any], pa.DataType], pa.Array]] = {
+    Kind.INT64: _integers,
+    Kind.DECIMAL: _decimals,
+    Kind.FLOAT64: _plain,
+    Kind.STRING: _plain,
+    Kind.BYTES: _bytes,
+    Kind.DATE: _from_text,
+    Kind.DATETIME: _from_text,
+    Kind.TIMESTAMP: _from_text,
+    Kind.JSON: _plain,
+    Kind.STRINGS: _plain,
+    Kind.BOOL: _plain,
+}
+
+
+def is_zero_date(value: object) -> bool:
+    """`0000-00-00`, also as the date of a time, and dates whose month or day is zero."""
+    return isinstance(value, str) and _ZERO_DATE.match(value) is not None
+
+
+def zero_dates_to_null(values: Sequence[Any], column: ColumnType) -> tuple[list[Any], int]:
+    """The values with NULL in place of zero dates, and how many there were."""
+    if column.kind not in _TEMPORAL:
+        return list(values), 0
+    replaced = [None if is_zero_date(value) else value for value in values]
+    return replaced, sum(value is not None for value in values) - sum(value is not None for value in replaced)
+
+
+def misfits(values: Sequence[Any], column: ColumnType) -> dict[int, str]:
+    """Index → what is wrong, for those values that do not fit by themselves."""
+    found: dict[int, str] = {}
+    for index, value in enumerate(values):
+        try:
+            to_arrow([value], column)
+        except ValueProblem as problem:
+            found[index] = str(problem)
+    return found
