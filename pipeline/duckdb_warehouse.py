@@ -309,7 +309,7 @@ def _by_table(batches: Sequence[TableBatch]) -> dict[str, list[TableBatch]]:
 
 
 def _arriving(tables: Sequence[pa.Table], now: dt.datetime) -> pa.Table:
-    """All rows, in order of arrival, which `_arrival` keeps; a column that only some of them have is NULL in the rest."""
+    """All rows, in order of arrival, which `_arrival` keeps; a column that only some have is NULL in the rest."""
     rows = pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
     count = rows.num_rows
     rows = rows.append_column("_arrival", pa.array(range(count), pa.int64()))

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     import pymysql.connections
 
 CONNECT_TIMEOUT_S = 10
+FIRST_CLIENT_ERROR, LAST_CLIENT_ERROR = 2000, 2999
+"""The client library's own error numbers: no connection, connection lost, protocol."""
+NO_TLS = 2026
+TRANSIENT = frozenset((
+    1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184,
+    1203, 1205, 1213, 1226, 1317, 1927, 3168, 3169, 3572, 4031,
+))  # fmt: skip
+"""Server error numbers that may not come again: too many connections, shutdown, network, locks, killed, idle."""
+
 REFUSALS = {
     1044: "grant the privileges that `binlog-worker check` lists",
     1045: "check user and password (MYSQL_PASSWORD, or password_file in shop.yaml)",
@@ -31,7 +40,7 @@ REFUSALS = {
     1820: "the password has expired",
     1862: "the password has expired",
 }
-"""Server error numbers that trying again does not mend (MySQL, «Server Error Message Reference»), and the way out."""
+"""Server error numbers with a way out that we know (MySQL, «Server Error Message Reference»)."""
 
 
 @dataclass(frozen=True)
@@ -111,30 +120,38 @@ def connect(
             read_timeout=read_timeout,
             write_timeout=read_timeout,
             init_command="SET time_zone = '+00:00'",
-            ssl=tls_context(tls, ca),
+            ssl=None if tls == "preferred" else tls_context(tls, ca),  # None: PyMySQL 1.2 prefers TLS by itself
             ssl_disabled=tls == "disabled",
             cursorclass=cursorclass or pymysql.cursors.Cursor,
         )
     except (pymysql.err.Error, OSError) as error:
         raise source_error(error, f"cannot connect to {address}") from error
-    if tls not in ("disabled", "preferred") and not isinstance(connection._sock, ssl.SSLSocket):  # type: ignore[attr-defined]
-        connection.close()
-        raise SourceRefused(
-            f"{address} offers no TLS and tls is {tls!r}", hint="enable TLS on the server, or set `tls: preferred`"
-        )
     return connection
 
 
 def source_error(error: BaseException, what: str) -> LtvError:
     """The error of our tree for one of PyMySQL's or the socket's; decided by error number."""
     arguments = getattr(error, "args", ())
-    number = arguments[0] if arguments and isinstance(arguments[0], int) else 0
+    number = server_error_number(error)
     text = str(arguments[-1]) if arguments else str(error)
     if isinstance(getattr(error, "original_exception", None), ssl.SSLCertVerificationError):
         return SourceRefused(f"{what}: {text}", hint="check `ca`, or the host name in the server's certificate")
+    if number == NO_TLS:
+        return SourceRefused(f"{what}: {text}", hint="enable TLS on the server, or set `tls: preferred`")
     if number in REFUSALS:
         return SourceRefused(f"{what}: {text} (error {number})", hint=REFUSALS[number])
+    if number and number not in TRANSIENT and not FIRST_CLIENT_ERROR <= number <= LAST_CLIENT_ERROR:
+        return SourceRefused(f"{what}: {text} (error {number})")
     return SourceUnavailable(f"{what}: {text}", hint="check host and port, and that the server runs")
+
+
+def server_error_number(error: BaseException) -> int:
+    """PyMySQL's error number, also of the cause of one of our errors; 0 where there is none."""
+    for one in (error, error.__cause__):
+        arguments: tuple[object, ...] = getattr(one, "args", ())
+        if len(arguments) > 1 and isinstance(number := arguments[0], int):
+            return number
+    return 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,161 @@
+"""Change events → messages: each of one table, up to so many events or bytes, numbered in the order of closing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from schemas.errors import OversizedRow
+from schemas.event import Message, TableSchema
+
+LARGEST_ROW_BYTES = 9_500_000
+"""Below Pub/Sub's 10 MB, with room for the schema line and the attributes."""
+
+
+class PackedSchema(NamedTuple):
+    """A table's schema, and what is made of it once."""
+
+    schema: TableSchema
+    line: bytes
+    fingerprint: str
+
+    @classmethod
+    def of(cls, schema: TableSchema) -> PackedSchema:
+        return cls(schema, schema.line(), schema.fingerprint())
+
+
+class Changes(NamedTuple):
+    """The changes of one binlog event: lines of JSON without line feeds, the row number of each in its sequence number
+    (`prefix` + 8 hexadecimal digits), and when the transaction was committed (ISO, UTC)."""
+
+    schema: PackedSchema
+    lines: list[bytes]
+    rows: Sequence[int]
+    prefix: str
+    committed_at: str
+    at: str  # binlog position, for errors
+
+
+class _Open:
+    __slots__ = ("committed_at", "first", "last", "lines", "schema", "size")
+
+    def __init__(self, schema: PackedSchema) -> None:
+        self.schema = schema
+        self.lines: list[bytes] = [schema.line]
+        self.size = len(schema.line)
+        self.first = self.last = self.committed_at = ""
+
+
+class Packer:
+    """`put` takes finished messages; `source` is the attribute of that name, `run` that of this process's start."""
+
+    def __init__(
+        self,
+        put: Callable[[Message], None],
+        source: str,
+        run: str,
+        *,
+        max_events: int = 500,
+        max_bytes: int = 1_000_000,
+    ) -> None:
+        self._put, self._source, self._run = put, source, run
+        self._max_events, self._max_bytes = max_events, max_bytes
+        self._open: dict[str, _Open] = {}
+        self.number = 0
+        """Of the newest closed message."""
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._open)
+
+    def add(self, changes: Changes) -> None:
+        """Raises OversizedRow, and what `put` raises."""
+        lines, table = changes.lines, changes.schema.schema.table
+        message = self._open.get(table)
+        if message is not None and message.schema.fingerprint != changes.schema.fingerprint:
+            self._close(table)
+            message = None
+        size = sum(map(len, lines)) + len(lines)
+        if message is None:
+            message = self._open[table] = _Open(changes.schema)
+        if len(message.lines) + len(lines) <= self._max_events and message.size + size <= self._max_bytes:
+            if len(message.lines) == 1:
+                message.first = f"{changes.prefix}{changes.rows[0]:08X}"
+            message.lines += lines
+            message.size += size
+            message.last = f"{changes.prefix}{changes.rows[-1]:08X}"
+            message.committed_at = changes.committed_at
+            return
+        for line, row in zip(lines, changes.rows, strict=True):
+            self._add_line(table, changes, line, row)
+
+    def _add_line(self, table: str, changes: Changes, line: bytes, row: int) -> None:
+        if len(line) > LARGEST_ROW_BYTES:
+            raise _oversized(changes, line)
+        message = self._open.get(table)
+        if message is not None and len(message.lines) > 1 and message.size + len(line) + 1 > self._max_bytes:
+            self._close(table)
+            message = None
+        if message is None:
+            message = self._open[table] = _Open(changes.schema)
+        message.last = f"{changes.prefix}{row:08X}"
+        if len(message.lines) == 1:
+            message.first = message.last
+        message.lines.append(line)
+        message.size += len(line) + 1
+        message.committed_at = changes.committed_at
+        if len(message.lines) > self._max_events or message.size >= self._max_bytes:
+            self._close(table)
+
+    def close_all(self) -> None:
+        for table in list(self._open):
+            self._close(table)
+
+    def reload(self, table: str, line: bytes, sequence: str, committed_at: str) -> None:
+        """A message of its own: `table` must be loaded again."""
+        if table in self._open:
+            self._close(table)
+        self._send(
+            line,
+            {"kind": "reload", "table": table, "events": "0", "first_sequence": sequence, "last_sequence": sequence,
+             "committed_at": committed_at},
+        )  # fmt: skip
+
+    def heartbeat(self, line: bytes, sequence: str, server_time: str) -> None:
+        """Closes everything first: all changes below `sequence` have lower numbers."""
+        self.close_all()
+        self._send(line, {"kind": "heartbeat", "events": "0", "last_sequence": sequence, "committed_at": server_time})
+
+    def _close(self, table: str) -> None:
+        message = self._open.pop(table)
+        self._send(
+            b"\n".join(message.lines),
+            {
+                "table": table,
+                "events": str(len(message.lines) - 1),
+                "schema": message.schema.fingerprint,
+                "first_sequence": message.first,
+                "last_sequence": message.last,
+                "committed_at": message.committed_at,
+            },
+        )
+
+    def _send(self, data: bytes, attributes: dict[str, str]) -> None:
+        self.number += 1
+        self._put(Message(data, {**attributes, "source": self._source, "run": self._run, "number": str(self.number)}))
+
+
+def _oversized(changes: Changes, line: bytes) -> OversizedRow:
+    schema = changes.schema.schema
+    event = orjson.loads(line)
+    row = event["after"] or event["before"] or {}
+    key = ", ".join(f"{name}={str(row.get(name))[:60]}" for name in schema.primary_key)
+    return OversizedRow(
+        f"a row of {len(line):,} bytes does not fit into a Pub/Sub message (at most {LARGEST_ROW_BYTES:,})",
+        table=schema.table,
+        key=key,
+        position=changes.at,
+        hint="exclude its large columns in shop.yaml (`exclude`); binary columns travel as base64, a third larger",
+    )

@@ -1,0 +1,125 @@
+"""What a person sees of a run: one live line on a terminal, structured log lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from binlog_worker import metrics
+from schemas.checkpoint import Place
+from schemas.sequence import binlog_number
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+SAY_EVERY_S = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """`update` is called often and only remembers; a terminal redraws four times a second, a log gets a line in ten."""
+
+    def __init__(self, live: bool) -> None:
+        self.rows = 0
+        self.place: Place | None = None
+        self.lag_s = 0.0
+        self._began = time.monotonic()
+        self._window = (self._began, 0, 0.0)  # since when, rows then, rows per second before
+        self._live = _line(self) if live else None
+
+    def update(self, rows: int, place: Place) -> None:
+        self.rows = rows
+        if self.place is None or place.file != self.place.file:
+            metrics.POSITION_FILE.set(binlog_number(place.file)[1])
+        self.place = place
+        metrics.POSITION.set(place.position)
+        if self._live is None and time.monotonic() - self._window[0] >= SAY_EVERY_S:
+            log.info("running", extra=self.facts())
+
+    def facts(self) -> dict[str, object]:
+        now = time.monotonic()
+        since, before, rate = self._window
+        if now - since >= 1:
+            rate = (self.rows - before) / (now - since)
+            self._window = (now, self.rows, rate)
+        return {
+            "rows": self.rows,
+            "rows_per_s": round(rate),
+            "position": str(self.place or ""),
+            "lag_s": round(self.lag_s, 1),
+        }
+
+    def __rich__(self) -> str:
+        facts = self.facts()
+        return (
+            f"[bold]{facts['rows']:,}[/] rows  {facts['rows_per_s']:,} rows/s  {facts['position']}"
+            f"  lag {facts['lag_s']} s  {time.monotonic() - self._began:.0f} s"
+        )
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+
+def _line(progress: Progress) -> Live:
+    from rich.console import Console
+    from rich.live import Live
+
+    return Live(progress, console=Console(stderr=True), refresh_per_second=4)
+
+
+_PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time (ISO, UTC), level, logger, message, whatever `extra` holds, traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "time": f"{at}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **{name: value for name, value in vars(record).items() if name not in _PLAIN and value is not None},
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def set_up_logging(live: bool) -> None:
+    """To stderr: readable beside the live line of a terminal, JSON otherwise."""
+    handler: logging.Handler
+    if live:
+        from rich.console import Console
+        from rich.logging import RichHandler
+
+        handler = RichHandler(console=Console(stderr=True), show_path=False)
+        handler.setFormatter(_WithExtra())
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for noisy in ("google", "grpc", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class _WithExtra(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        extra = [f"{name}={value}" for name, value in vars(record).items() if name not in _PLAIN and value is not None]
+        return "  ".join([super().format(record), *extra])

@@ -1,0 +1,219 @@
+"""`binlog-worker run`: puts the parts together, starts them, and ends them so that nothing confirmed is forgotten."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from binlog_worker.changes import ChangeWriter, Origin
+from binlog_worker.checkpointer import Checkpointer
+from binlog_worker.checks import failures, preflight
+from binlog_worker.dump import Dump
+from binlog_worker.facts import Facts, read_facts
+from binlog_worker.files import FilesSink
+from binlog_worker.gtids import GtidSet, parse_gtids
+from binlog_worker.identity import Beginning, ServerLogs, changed, check_identity, decide_epoch
+from binlog_worker.packer import PackedSchema, Packer
+from binlog_worker.progress import Progress
+from binlog_worker.publisher import Publisher, Send
+from binlog_worker.reader import Reader
+from binlog_worker.server import ServerClock, gtids_before, login, read_logs
+from binlog_worker.sink import Sink
+from binlog_worker.start import FIRST_POSITION, Start, decide_start
+from binlog_worker.stopping import Stopping
+from binlog_worker.table_checks import problems
+from binlog_worker.tail import Tail
+from schemas.catalogue import wire_schema
+from schemas.checkpoint import Checkpoint, CheckpointStore, Identity, Place, open_checkpoint
+from schemas.config import ShopConfig
+from schemas.errors import SourceRefused
+from schemas.source import Server, describe_server
+
+if TYPE_CHECKING:
+    from binlog_worker.server import Connection
+
+log = logging.getLogger(__name__)
+
+CONFIRMATION_S = 10.0
+"""How long an ending run waits for what is underway."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says, and time-outs in seconds, which tests shorten."""
+
+    begin: str | None = None
+    epoch: int | None = None
+    until_caught_up: bool = False
+    folder: Path | None = None
+    live: bool = False
+    read_timeout_s: float = 30.0
+    server_heartbeat_s: float = 10.0
+    checkpoint_s: float = 0.5
+    confirmation_s: float = CONFIRMATION_S
+
+
+def run(config: ShopConfig, options: Options, stopping: Stopping, send: Send | None = None) -> None:
+    """Follows the source until caught up or stopped. `send` replaces Pub/Sub.
+
+    Raises LtvError; what was confirmed before is in the checkpoint.
+    """
+    config.need("source", "server_id", *(() if options.folder or send else ("project",)))
+    with ExitStack() as stack:
+        store = stack.enter_context(open_checkpoint(config.checkpoint))
+        store.lock()
+        checkpoint = store.read()
+        beginning = decide_epoch(checkpoint, options.epoch, options.begin)
+        connection = login(config)
+        stack.callback(connection.close)
+        facts = read_facts(connection, config)
+        _refuse(facts, config)
+        found = read_logs(connection, facts.server)
+        start = decide_start(beginning, options.begin, found, facts.server, connection, config.source_tables)
+        _say_start(start, options, beginning)
+        gtids = _gtids(start, beginning.checkpoint, facts.server, connection)
+        sink = _sink(config, options, beginning.checkpoint, stopping, send)
+        stack.callback(sink.close)
+        progress = stack.enter_context(Progress(options.live))
+        _follow(config, options, stopping, store, facts, found, beginning.checkpoint, start, gtids, sink, progress)
+
+
+def _refuse(facts: Facts, config: ShopConfig) -> None:
+    findings = preflight(facts, config)
+    if failed := failures(findings):
+        lines = "".join(f"\n  - {problem}" for problem in problems(failed))
+        raise SourceRefused(f"the source is not ready:{lines}", hint="`binlog-worker check` shows all that it looks at")
+    for finding in findings:
+        if finding.level.value == "warn":
+            log.warning("preflight", extra={"finding": str(finding)})
+
+
+def _say_start(start: Start, options: Options, beginning: Beginning) -> None:
+    extra = {"position": str(start.place), "from": start.why, "epoch": start.epoch}
+    log.info("starting", extra=extra)
+    if beginning.checkpoint is not None and options.begin is not None:
+        log.warning("--from is not used: the checkpoint says where to go on", extra=extra)
+
+
+def _gtids(start: Start, checkpoint: Checkpoint | None, server: Server, connection: Connection) -> GtidSet | None:
+    """The transactions below the start, where that is known."""
+    if checkpoint is not None:
+        return parse_gtids(checkpoint.gtid_set, server.flavor) if checkpoint.gtid_set else None
+    if start.place.position == FIRST_POSITION and server.variables.get("gtid_mode", "ON") == "ON":
+        return gtids_before(connection, server, start.place.file)
+    return None
+
+
+def _sink(
+    config: ShopConfig, options: Options, checkpoint: Checkpoint | None, stopping: Stopping, send: Send | None
+) -> Sink:
+    kept = checkpoint.files if checkpoint is not None else None
+    if options.folder is not None:
+        return FilesSink(options.folder, kept, stopping)
+    if kept is not None:
+        log.warning("the checkpoint was written by a run into files; what is in them was not published",
+                    extra={"folder": kept.folder})  # fmt: skip
+    return Publisher(send or topic_sender(config), stopping)
+
+
+def topic_sender(config: ShopConfig) -> Send:
+    """Publishes to the configured topic. With the emulator, topic and subscription are created. Raises TopicRefused."""
+    from schemas import topic
+
+    assert config.project is not None
+    topic.ensure(config.project, config.topic, config.subscription)
+    client, path = topic.publisher(), topic.topic_path(config.project, config.topic)
+    return lambda messages: topic.publish(client, path, messages)
+
+
+def _follow(
+    config: ShopConfig,
+    options: Options,
+    stopping: Stopping,
+    store: CheckpointStore,
+    facts: Facts,
+    found: ServerLogs,
+    checkpoint: Checkpoint | None,
+    start: Start,
+    gtids: GtidSet | None,
+    sink: Sink,
+    progress: Progress,
+) -> None:
+    server, identity, run_id = facts.server, found.identity(), uuid.uuid4().hex
+    assert config.server_id is not None
+    server_id = config.server_id
+
+    def refuse(created: int) -> None:
+        reference = checkpoint or Checkpoint(identity, start.epoch, start.place)
+        reason = f"{reader.place.file} was created at another time: the log was reset, and begins anew"
+        raise changed([reason], reference, found.current, config.source_tables)
+
+    reader = Reader(
+        config,
+        ChangeWriter(Origin(server.flavor, config.name, start.epoch)),
+        start.place,
+        {
+            name: PackedSchema.of(wire_schema(table, config.published(name, table.column_names)))
+            for name, table in facts.tables.items()
+        },
+        ignore_case=server.variables.get("lower_case_table_names", "0") != "0",
+        delivered=start.delivered,
+        gtids=gtids,
+        created=checkpoint.identity.created if checkpoint is not None else 0,
+        refuse_created=refuse,
+    )
+    packer = Packer(
+        sink.put,
+        identity.text(start.epoch),
+        run_id,
+        max_events=config.max_events_per_message,
+        max_bytes=config.max_message_bytes,
+    )
+
+    def open_dump(place: Place) -> Dump:
+        with login(config) as connection:
+            _same_server(connection, identity, start.epoch, place, config.source_tables)
+        return Dump(
+            lambda: login(config, read_timeout=options.read_timeout_s),
+            server_id,
+            place.file,
+            place.position,
+            heartbeat=min(options.server_heartbeat_s, config.heartbeat_seconds),
+            read_timeout=options.read_timeout_s,
+        )
+
+    clock = ServerClock(config)
+    checkpointer = Checkpointer(store, sink, identity, start.epoch, run_id, stopping, every_s=options.checkpoint_s)
+    tail = Tail(
+        open_dump, reader, packer, sink, clock, stopping, progress,
+        heartbeat_s=config.heartbeat_seconds,
+        until=found.current if options.until_caught_up else None,
+    )  # fmt: skip
+    checkpointer.start()
+    began = time.monotonic()
+    try:
+        tail.run()
+        if not sink.flush(options.confirmation_s if stopping.wanted() else float("inf")) and stopping.error is None:
+            log.warning("not everything sent was confirmed in time; it will be sent again")
+    finally:
+        clock.close()
+        checkpointer.end()
+    if stopping.error is not None:
+        raise stopping.error
+    seconds = time.monotonic() - began
+    log.info(
+        "done" if not stopping.wanted() else "stopped",
+        extra={"rows": reader.counted, "seconds": round(seconds, 2), "position": str(reader.place)},
+    )
+
+
+def _same_server(connection: Connection, identity: Identity, epoch: int, place: Place, tables: Sequence[str]) -> None:
+    """Raises SourceChanged where a connection, perhaps after a failover, leads to another server than before."""
+    found = read_logs(connection, describe_server(connection))
+    check_identity(Checkpoint(identity, epoch, place), found, tables)

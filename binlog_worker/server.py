@@ -1,0 +1,105 @@
+"""What the worker asks of the server over an ordinary connection: its logs, its position, its clock."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from binlog_worker.gtids import GtidSet, parse_gtids
+from binlog_worker.identity import Log, ServerLogs
+from schemas.checkpoint import Place
+from schemas.config import ShopConfig, read_password
+from schemas.errors import SourceRefused, SourceUnavailable
+from schemas.source import Server, connect, rows, server_error_number
+
+if TYPE_CHECKING:
+    import pymysql.connections
+
+    Connection = pymysql.connections.Connection[Any]
+
+NO_BINARY_LOGGING = 1381
+BINLOG_OFF = "start the server with --log-bin and binlog_format=ROW"
+CLOCK_TIMEOUT_S = 10.0
+
+
+def login(config: ShopConfig, *, read_timeout: float | None = 60) -> Connection:
+    """Raises SourceUnavailable, SourceRefused, ConfigError."""
+    assert config.source is not None
+    return connect(config.source, read_password(config), tls=config.tls, ca=config.ca, read_timeout=read_timeout)
+
+
+def read_logs(connection: Connection, server: Server) -> ServerLogs:
+    """Raises SourceRefused where there is no binlog, or no right to see it."""
+    try:
+        current = read_position(connection, server)
+        logs = tuple(Log(str(row[0]), int(row[1])) for row in rows(connection, "SHOW BINARY LOGS"))
+    except SourceRefused as error:
+        if server_error_number(error) == NO_BINARY_LOGGING:
+            raise SourceRefused("the server writes no binlog", hint=BINLOG_OFF) from error
+        raise
+    return ServerLogs(server.uuid, logs, current)
+
+
+def read_position(connection: Connection, server: Server) -> Place:
+    """Where the server writes now. Trap: a transaction below it may not be visible to a read yet."""
+    new_words = server.flavor == "mysql" and server.version >= (8, 2)
+    status = rows(connection, "SHOW BINARY LOG STATUS" if new_words else "SHOW MASTER STATUS")
+    if not status:
+        raise SourceRefused("the server writes no binlog", hint=BINLOG_OFF)
+    return Place(str(status[0][0]), int(status[0][1]))
+
+
+def read_executed(connection: Connection, server: Server) -> GtidSet | None:
+    """All transactions in the server's log, also purged ones; None without GTIDs."""
+    if server.flavor == "mariadb":
+        found = rows(connection, "SELECT @@GLOBAL.gtid_binlog_pos")
+    elif server.variables.get("gtid_mode", "OFF").upper() == "ON":
+        found = rows(connection, "SELECT @@GLOBAL.gtid_executed")
+    else:
+        return None
+    return parse_gtids(str(found[0][0]), server.flavor)
+
+
+def gtids_before(connection: Connection, server: Server, log: str) -> GtidSet:
+    """All transactions in the files before `log`, as its first events (PREVIOUS_GTIDS, Gtid_list) say."""
+    for row in rows(connection, "SHOW BINLOG EVENTS IN %s LIMIT 4", (log,)):
+        if str(row[2]) == "Previous_gtids":
+            return parse_gtids(str(row[5]), server.flavor)
+        if str(row[2]) == "Gtid_list":
+            return parse_gtids(str(row[5]).strip("[]"), server.flavor)
+    return parse_gtids("", server.flavor)
+
+
+class ServerClock:
+    """The server's clock over a connection of its own, opened again after it broke."""
+
+    def __init__(self, config: ShopConfig) -> None:
+        self._config = config
+        self._connection: Connection | None = None
+
+    def now_us(self) -> int:
+        """Microseconds since 1970. Raises SourceUnavailable or SourceRefused."""
+        try:
+            if self._connection is None:
+                self._connection = login(self._config, read_timeout=CLOCK_TIMEOUT_S)
+            return read_clock(self._connection)
+        except SourceUnavailable:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection._force_close()  # type: ignore[attr-defined]
+            self._connection = None
+
+
+def read_clock(connection: Connection) -> int:
+    """The server's clock in microseconds since 1970."""
+    return int(rows(connection, "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS UNSIGNED)")[0][0])
+
+
+def clock_difference(connection: Connection) -> float:
+    """Seconds by which the server's clock is ahead of ours."""
+    before = time.time()
+    server = read_clock(connection) / 1e6
+    return server - (before + time.time()) / 2

@@ -1,0 +1,64 @@
+"""A statement's text → words, quoted names, strings and punctuation, as far as DDL needs it. Pure.
+
+Lexical rules: MySQL manual "Comments", "Schema Object Names", "String Literals". Executable comments (`/*! … */`,
+`/*M! … */`) are read as code. `sqlglot` drops those, so it is not used here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>\s+|\#[^\n]*|--(?=[\s\x00-\x1f]|$)[^\n]*|/\*(?!M?!).*?(?:\*/|$)|/\*M?!\d{0,6}|\*/)
+    |`(?P<back>(?:[^`]|``)*)`
+    |"(?P<double>(?:[^"\\]|\\.|"")*)"
+    |'(?P<single>(?:[^'\\]|\\.|'')*)'
+    |(?P<word>[\w$\u0080-\U0010ffff]+)
+    |(?P<mark>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class Token(NamedTuple):
+    """`word` is the text in capitals of an unquoted word or a punctuation mark, empty for anything quoted.
+
+    `name` is the identifier it may stand for: None for marks and strings in single quotes. Text in double quotes may
+    be a name or a string, as the server's sql_mode says; it counts as both.
+    """
+
+    word: str
+    name: str | None
+
+
+def tokens(sql: str) -> list[Token]:
+    """Without spaces and comments."""
+    found = []
+    for match in _TOKEN.finditer(sql):
+        kind, text = match.lastgroup, match.group()
+        if kind == "word":
+            found.append(Token(text.upper(), text))
+        elif kind == "mark":
+            found.append(Token(text, None))
+        elif kind == "back":
+            found.append(Token("", text[1:-1].replace("``", "`")))
+        elif kind == "double":
+            found.append(Token("", text[1:-1].replace('""', '"')))
+        elif kind == "single":
+            found.append(Token("", None))
+    return found
+
+
+def split_by_commas(words: list[Token]) -> list[list[Token]]:
+    """Parts between the commas that stand outside parentheses; no empty ones."""
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for token in words:
+        depth += (token.word == "(") - (token.word == ")")
+        if token.word == "," and depth == 0:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return [part for part in parts if part]

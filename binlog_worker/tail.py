@@ -1,0 +1,142 @@
+"""The loop: events of the dump → changes → messages → sink, and again after a lost connection."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import tenacity
+
+from binlog_worker import metrics
+from binlog_worker.dump import Dump
+from binlog_worker.packer import Changes, Packer
+from binlog_worker.progress import Progress
+from binlog_worker.reader import Reader
+from binlog_worker.server import ServerClock
+from binlog_worker.sink import Sink
+from binlog_worker.stopping import Stopped, Stopping
+from schemas.checkpoint import Place
+from schemas.errors import LtvError, SourceUnavailable, Terminal, Transient
+from schemas.event import heartbeat_line
+
+log = logging.getLogger(__name__)
+
+LONGEST_OPEN_S = 0.02
+"""A change waits no longer than this for others to share its message."""
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
+HEALTHY_S = 60.0
+"""After a connection that lasted so long the pauses begin small again."""
+
+
+class Tail:
+    """`open_dump` logs in, makes sure that the server is still the same one, and asks for the log from a place on."""
+
+    def __init__(
+        self,
+        open_dump: Callable[[Place], Dump],
+        reader: Reader,
+        packer: Packer,
+        sink: Sink,
+        clock: ServerClock,
+        stopping: Stopping,
+        progress: Progress,
+        *,
+        heartbeat_s: float,
+        until: Place | None,
+    ) -> None:
+        self._open_dump, self._reader, self._packer, self._sink = open_dump, reader, packer, sink
+        self._clock, self._stopping, self._progress = clock, stopping, progress
+        self._heartbeat_s = heartbeat_s
+        self._until = until.order if until is not None else None
+        self._next_heartbeat = time.monotonic()
+        self._events = 0
+
+    def run(self) -> None:
+        """Returns when caught up or asked to stop. Raises Terminal errors; Transient ones are tried again for ever."""
+        pause = tenacity.wait_random_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S)
+        state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+        while not self._stopping.wanted():
+            began = time.monotonic()
+            try:
+                if self._follow():
+                    return
+                if self._stopping.wanted():
+                    return
+                raise SourceUnavailable("the dump ended", position=str(self._reader.place))
+            except Transient as error:
+                state.attempt_number = 1 if time.monotonic() - began > HEALTHY_S else state.attempt_number + 1
+                seconds = pause(state)
+                metrics.RETRIES.labels("source").inc()
+                log.warning(
+                    "the source went away, connecting again",
+                    extra={"error": str(error), "hint": error.hint, "pause_s": round(seconds, 2)},
+                )
+                self._stopping.event.wait(seconds)
+            except Stopped:
+                return
+
+    def _follow(self) -> bool:
+        """One connection, until it ends. True when caught up."""
+        reader = self._reader
+        dump = self._open_dump(reader.restart())
+        self._stopping.waits_on(dump.close)
+        try:
+            return self._consume(dump)
+        finally:
+            self._stopping.waits_on(None)
+            dump.close()
+
+    def _consume(self, dump: Dump) -> bool:
+        reader, add, pending, monotonic = self._reader, self._packer.add, dump.pending, time.monotonic
+        flush_at = 0.0
+        for event in dump:
+            self._events += 1
+            try:
+                changes = reader.feed(event)
+            except Terminal:
+                self._flush()  # what was read before it is right, and leaves
+                raise
+            for change in changes:
+                if isinstance(change, Changes):
+                    add(change)
+                else:
+                    self._packer.reload(change.table, change.line, change.sequence, change.committed_at)
+            now = monotonic()
+            if now >= flush_at or (reader.between_transactions and not pending()):
+                self._flush()
+                flush_at = now + LONGEST_OPEN_S
+                if self._until is not None and reader.reached(self._until):
+                    return True
+                if now >= self._next_heartbeat:
+                    self._beat(pending())
+                if self._stopping.wanted():
+                    return False
+        return False
+
+    def _flush(self) -> None:
+        """Everything read so far leaves; once it has arrived the checkpoint may say so."""
+        self._packer.close_all()
+        mark = self._reader.mark(self._packer.number)
+        self._sink.mark(mark)
+        metrics.EVENTS.inc(self._events)
+        self._progress.update(self._reader.counted, mark.place)
+        self._events = 0
+
+    def _beat(self, behind: bool) -> None:
+        self._next_heartbeat = time.monotonic() + self._heartbeat_s
+        try:
+            server_us = self._clock.now_us()
+        except LtvError as error:
+            log.warning("no heartbeat: the server's clock cannot be read", extra={"error": str(error)})
+            return
+        reader = self._reader
+        beat = reader.beat(server_us)
+        line = heartbeat_line(beat.sequence, beat.server_time, beat.source, time.time_ns() // 1_000_000)
+        self._packer.heartbeat(line, beat.sequence, beat.server_time)
+        self._sink.mark(self._reader.mark(self._packer.number))
+        metrics.HEARTBEATS.inc()
+        lag = max(0.0, (server_us - reader.committed_us) / 1e6) if behind and reader.committed_us else 0.0
+        metrics.LAG.set(lag)
+        self._progress.lag_s = lag

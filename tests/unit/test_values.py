@@ -1,0 +1,182 @@
+"""Values from packed bytes, checked against packers written here from the documented layouts."""
+
+from __future__ import annotations
+
+import struct
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from binlog_worker import table_map as t
+from binlog_worker.charsets import text_decoder
+from binlog_worker.decimals import decimal_size, decimal_text
+from binlog_worker.json_text import double_text, json_text
+from binlog_worker.table_map import Column
+from binlog_worker.temporal import time_text, timestamp_text
+from binlog_worker.values import shortest_single, value_decoder, value_skipper
+from schemas.errors import UnsupportedColumn
+
+
+def packed_decimal(text: str, precision: int, scale: int) -> bytes:
+    """Nine digits in four bytes; leftover digits at the outer ends; sign in the first bit, negative ones inverted."""
+    whole, _, fraction = text.lstrip("-").partition(".")
+    whole = whole.zfill(precision - scale) if precision > scale else ""
+    out = b""
+    first = len(whole) % 9
+    for digits in [
+        whole[:first],
+        *(whole[i : i + 9] for i in range(first, len(whole), 9)),
+        *(fraction[i : i + 9] for i in range(0, scale, 9)),
+    ]:
+        if digits:
+            out += int(digits).to_bytes((0, 1, 1, 2, 2, 3, 3, 4, 4, 4)[len(digits)], "big")
+    if text.startswith("-"):
+        out = bytes(byte ^ 0xFF for byte in out)
+    return bytes((out[0] ^ 0x80,)) + out[1:]
+
+
+@st.composite
+def decimals(draw: st.DrawFn) -> tuple[str, int, int]:
+    precision = draw(st.integers(1, 65))
+    scale = draw(st.integers(0, min(30, precision)))
+    number = draw(st.integers(-(10**precision) + 1, 10**precision - 1))
+    return f"{Decimal(number).scaleb(-scale):.{scale}f}" if scale == 0 else _text(number, scale), precision, scale
+
+
+def _text(number: int, scale: int) -> str:
+    digits = str(abs(number)).zfill(scale + 1)
+    return f"{'-' if number < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"
+
+
+@given(decimals())
+def test_decimal(case: tuple[str, int, int]) -> None:
+    text, precision, scale = case
+    packed = packed_decimal(text, precision, scale)
+    assert len(packed) == decimal_size(precision, scale)
+    assert decimal_text(packed, precision, scale) == text
+
+
+def test_money() -> None:
+    for text in ("150.00", "-0.05", "0.00", "9999999999.99", "-9999999999.99"):
+        assert decimal_text(packed_decimal(text, 12, 2), 12, 2) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_double_text_reads_back_equal(number: float) -> None:
+    assert struct.pack("<d", float(double_text(number))) == struct.pack("<d", number)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, width=32))
+def test_single_reads_back_as_the_same_bytes(number: float) -> None:
+    found = shortest_single(number)
+    assert struct.pack("<f", found) == struct.pack("<f", number)
+    assert len(repr(found)) <= len(repr(number))
+
+
+COLUMNS = [
+    (Column("c", t.TINY, unsigned=False), b"\xff", -1),
+    (Column("c", t.TINY, unsigned=True), b"\xff", 255),
+    (Column("c", t.INT24, unsigned=False), b"\x00\x00\x80", -8388608),
+    (Column("c", t.INT24, unsigned=True), b"\x00\x00\x80", 8388608),
+    (Column("c", t.BIGINT, unsigned=True), b"\xff" * 8, 2**64 - 1),
+    (Column("c", t.YEAR), b"\x00", 0),
+    (Column("c", t.YEAR), b"\x7a", 2022),
+    (Column("c", t.BIT, 2, 11), b"\x04\x01", 1025),
+    (Column("c", t.DATE), (2022 << 9 | 0 << 5 | 10).to_bytes(3, "little"), "2022-00-10"),
+    (Column("c", t.DATE), b"\0\0\0", "0000-00-00"),
+    (Column("c", t.DATETIME), b"\x80\0\0\0\0", "0000-00-00T00:00:00.000000"),
+    (Column("c", t.TIMESTAMP, 3), bytes(6), "0000-00-00T00:00:00.000000Z"),
+    (Column("c", t.TIMESTAMP, 3), (1_642_068_000).to_bytes(4, "big") + (1230).to_bytes(2, "big"), "2022-01-13T10:00:00.123000Z"),
+    (Column("c", t.TIME), b"\x80\0\0", "00:00:00.000000"),
+    (Column("c", t.TIME), (0x800000 - (838 << 12 | 59 << 6 | 59)).to_bytes(3, "big"), "-838:59:59.000000"),
+    (Column("c", t.TIME, 1), (0x80000000 - 40).to_bytes(4, "big"), "-00:00:00.400000"),
+    (Column("c", t.ENUM, 1, labels=("a", "b")), b"\x00", ""),
+    (Column("c", t.ENUM, 2, labels=("a", "b")), b"\x02\x00", "b"),
+    (Column("c", t.SET, 1, labels=("a", "b", "c")), b"\x05", ["a", "c"]),
+    (Column("c", t.STRING, 5, collation=63), b"\x02\x01\x00", "AQAAAAA="),
+    (Column("c", t.VARCHAR, 300, collation=63), b"\x02\x00\x01\x00", "AQA="),
+    (Column("c", t.VARCHAR, 20, collation=8), b"\x02\xe9\x81", "é\x81"),
+    (Column("c", t.VARCHAR, 300, collation=45), b"\x02\x00\xc3\xa9", "é"),
+    (Column("c", t.BLOB, 3, collation=63), b"\x01\x00\x00\xff", "/w=="),
+    (Column("c", t.GEOMETRY, 4), b"\x0a\0\0\0" + b"\xe6\x10\0\0" + b"\x01\x01\0\0\0\xff", "AQEAAAD/"),
+    (Column("c", t.JSON, 4), b"\x03\0\0\0" + b"\x05\xff\xff", "-1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "data", "value"), COLUMNS)
+def test_value_and_position(column: Column, data: bytes, value: object) -> None:
+    assert value_decoder(column)(b"\xee" + data + b"\xee", 1) == (value, 1 + len(data))
+    assert value_skipper(column)(b"\xee" + data + b"\xee", 1) == (None, 1 + len(data))
+
+
+@pytest.mark.parametrize(
+    ("column", "data"),
+    [
+        (Column("c", t.ENUM, 1, labels=("a",)), b"\x02"),
+        (Column("c", t.SET, 1, labels=("a",)), b"\x02"),
+        (Column("c", t.VARCHAR, 20, collation=45), b"\x01\xff"),
+        (Column("c", t.VARCHAR, 20, collation=65), b"\x01\xff"),
+        (Column("c", t.GEOMETRY, 1), b"\x03abc"),
+        (Column("c", t.JSON, 1), b"\x02\x0f\x99"),
+    ],
+)
+def test_bytes_that_are_no_value_raise(column: Column, data: bytes) -> None:
+    with pytest.raises(ValueError, match="."):
+        value_decoder(column)(data, 0)
+
+
+REFUSED = [
+    Column("c", t.VECTOR, 4),
+    Column("c", t.COMPRESSED_BLOB, 2),
+    Column("c", t.COMPRESSED_VARCHAR, 20),
+    Column("c", t.OLD_DATETIME),
+    Column("c", 200),
+    Column("c", t.LONG),
+    Column("c", t.ENUM, 1),
+    Column("c", t.VARCHAR, 10),
+    Column("c", t.VARCHAR, 10, collation=97),
+    Column("c", t.VARCHAR, 10, collation=9999),
+]
+
+
+@pytest.mark.parametrize("column", REFUSED)
+def test_refused_by_name(column: Column) -> None:
+    with pytest.raises(UnsupportedColumn, match="column c") as raised:
+        value_decoder(column)
+    assert raised.value.hint
+
+
+def test_length_must_be_known_to_pass_over_a_column() -> None:
+    assert value_skipper(Column("c", t.VECTOR, 4))(b"\x02\0\0\0ab", 0) == (None, 6)
+    for kind in (t.OLD_DATETIME, 200):
+        with pytest.raises(UnsupportedColumn):
+            value_skipper(Column("c", kind))
+
+
+@given(st.binary(max_size=60))
+def test_json_of_any_bytes_raises_or_answers(data: bytes) -> None:
+    try:
+        assert isinstance(json_text(data), str)
+    except ValueError:
+        pass
+
+
+def test_json_that_contains_itself_ends() -> None:
+    with pytest.raises(ValueError, match="deep"):
+        json_text(b"\x02\x01\x00\x07\x00\x02\x00\x00")
+
+
+def test_times() -> None:
+    assert time_text(-((838 << 12 | 59 << 6 | 59) << 24)) == "-838:59:59.000000"
+    assert timestamp_text(2**32 - 1, 999999) == "2106-02-07T06:28:15.999999Z"
+
+
+def test_japanese_and_chinese_exceptions() -> None:
+    assert text_decoder(13)(b"\x81\x5f\\") == "\\\\"
+    assert text_decoder(1)(b"\xf9\xd6A") == "碁A"
+    assert text_decoder(12)(b"\xf5\xa1\x8f\xf5\xa1") == "\ue000\ue3ac"
+    assert text_decoder(248)(b"\xa8\xbc") == "ḿ"
+    with pytest.raises(UnicodeDecodeError):
+        text_decoder(1)(b"\xf9\xdd")
