@@ -11,100 +11,26 @@ from binlog_worker.sql_words import Token
 
 _INDEX_WORDS = frozenset(("INDEX", "KEY", "FULLTEXT", "SPATIAL", "UNIQUE", "FOREIGN", "CHECK", "VECTOR"))
 _DROPPABLE = frozenset(("INDEX", "KEY", "CONSTRAINT", "FOREIGN", "CHECK"))
-_OPTIONS = frozenset(
-    [
-        "ALGORITHM",
-        "AUTO_INCREMENT",
-        "AUTOEXTEND_SIZE",
-        "AVG_ROW_LENGTH",
-        "CHARACTER",
-        "CHARSET",
-        "CHECKSUM",
-        "COLLATE",
-        "COMMENT",
-        "COMPRESSION",
-        "CONNECTION",
-        "DATA",
-        "DEFAULT",
-        "DELAY_KEY_WRITE",
-        "DISABLE",
-        "ENABLE",
-        "ENCRYPTION",
-        "FORCE",
-        "INSERT_METHOD",
-        "KEY_BLOCK_SIZE",
-        "LOCK",
-        "MAX_ROWS",
-        "MIN_ROWS",
-        "NOWAIT",
-        "ORDER",
-        "PACK_KEYS",
-        "PAGE_CHECKSUM",
-        "PAGE_COMPRESSED",
-        "PAGE_COMPRESSION_LEVEL",
-        "ROW_FORMAT",
-        "SECONDARY_LOAD",
-        "SECONDARY_UNLOAD",
-        "STATS_AUTO_RECALC",
-        "STATS_PERSISTENT",
-        "STATS_SAMPLE_PAGES",
-        "TABLE_CHECKSUM",
-        "TABLESPACE",
-        "TRANSACTIONAL",
-        "WAIT",
-    ]
-)
+_OPTIONS = frozenset([
+    "ALGORITHM", "AUTO_INCREMENT", "AUTOEXTEND_SIZE", "AVG_ROW_LENGTH", "CHARACTER", "CHARSET", "CHECKSUM",
+    "COLLATE", "COMMENT", "COMPRESSION", "CONNECTION", "DATA", "DEFAULT", "DELAY_KEY_WRITE", "DISABLE",
+    "ENABLE", "ENCRYPTION", "FORCE", "INSERT_METHOD", "KEY_BLOCK_SIZE", "LOCK", "MAX_ROWS", "MIN_ROWS",
+    "NOWAIT", "ORDER", "PACK_KEYS", "PAGE_CHECKSUM", "PAGE_COMPRESSED", "PAGE_COMPRESSION_LEVEL", "ROW_FORMAT",
+    "SECONDARY_LOAD", "SECONDARY_UNLOAD", "STATS_AUTO_RECALC", "STATS_PERSISTENT", "STATS_SAMPLE_PAGES",
+    "TABLE_CHECKSUM", "TABLESPACE", "TRANSACTIONAL", "WAIT",
+])  # fmt: skip
 _ENGINES = frozenset(("INNODB", "MYISAM", "ARIA", "ROCKSDB", "XTRADB", "TOKUDB"))
 _KEEPING_PARTITIONS = frozenset(("ADD", "ANALYZE", "CHECK", "COALESCE", "OPTIMIZE", "REBUILD", "REORGANIZE"))
-_TYPES = frozenset(
-    [
-        "BIGINT",
-        "BINARY",
-        "BIT",
-        "BLOB",
-        "BOOL",
-        "BOOLEAN",
-        "CHAR",
-        "DATE",
-        "DATETIME",
-        "DEC",
-        "DECIMAL",
-        "DOUBLE",
-        "ENUM",
-        "FIXED",
-        "FLOAT",
-        "GEOMETRY",
-        "INET4",
-        "INET6",
-        "INT",
-        "INTEGER",
-        "JSON",
-        "LONGBLOB",
-        "LONGTEXT",
-        "MEDIUMBLOB",
-        "MEDIUMINT",
-        "MEDIUMTEXT",
-        "NUMERIC",
-        "POINT",
-        "POLYGON",
-        "PRECISION",
-        "REAL",
-        "SET",
-        "SMALLINT",
-        "TEXT",
-        "TIME",
-        "TINYBLOB",
-        "TINYINT",
-        "TINYTEXT",
-        "UUID",
-        "VARBINARY",
-        "VARCHAR",
-        "YEAR",
-    ]
-)
-_COLUMN_WORDS = _TYPES | frozenset(
-    ["CHARACTER", "FIRST", "INVISIBLE", "NULL", "SIGNED", "UNIQUE", "UNSIGNED", "VISIBLE", "ZEROFILL"]
-)
+_TYPES = frozenset([
+    "BIGINT", "BINARY", "BIT", "BLOB", "BOOL", "BOOLEAN", "CHAR", "DATE", "DATETIME", "DEC", "DECIMAL",
+    "DOUBLE", "ENUM", "FIXED", "FLOAT", "GEOMETRY", "INET4", "INET6", "INT", "INTEGER", "JSON", "LONGBLOB",
+    "LONGTEXT", "MEDIUMBLOB", "MEDIUMINT", "MEDIUMTEXT", "NUMERIC", "POINT", "POLYGON", "PRECISION", "REAL",
+    "SET", "SMALLINT", "TEXT", "TIME", "TINYBLOB", "TINYINT", "TINYTEXT", "UUID", "VARBINARY", "VARCHAR",
+    "YEAR",
+])  # fmt: skip
+_COLUMN_WORDS = _TYPES | frozenset([
+    "CHARACTER", "FIRST", "INVISIBLE", "NULL", "SIGNED", "UNIQUE", "UNSIGNED", "VISIBLE", "ZEROFILL",
+])  # fmt: skip
 _BEFORE_A_NAME = frozenset(("AFTER", "COLLATE", "CHARSET"))
 
 

@@ -222,6 +222,7 @@ class Dump:
 
     def _events(self) -> Iterator[RawEvent]:
         unpack, file, position = _PACKET.unpack_from, self.file, self.position
+        make = tuple.__new__
         try:
             while not self._closed:
                 buffer, used = self._buffer, self._used
@@ -255,20 +256,10 @@ class Dump:
                     data = raw[:-4]
                 else:
                     data = self._unchecked(kind, flags, raw)
-                if (
-                    (log_pos == 0 and (flags & FLAG_ARTIFICIAL or kind in _AT_FILE_START))
-                    or kind in _NOT_IN_FILE
-                    or (flags & FLAG_ARTIFICIAL and log_pos != (position + size) & 0xFFFFFFFF)
-                ):
-                    end = position
-                else:
-                    end = position + size
-                    if end & 0xFFFFFFFF != log_pos:
-                        raise self._broken(
-                            f"event of {size} bytes ends at {log_pos} (modulo 2**32), {end} was expected",
-                            "the server left out events, or the connection is broken",
-                        )
-                event = RawEvent(kind, timestamp, server_id, flags, file, position, end, data)
+                end = position + size
+                if log_pos != end & 0xFFFFFFFF or log_pos == 0 or kind in _NOT_IN_FILE:
+                    end = self._unusual_end(kind, flags, size, log_pos, position)
+                event = make(RawEvent, (kind, timestamp, server_id, flags, file, position, end, data))
                 position = end
                 if kind == ROTATE:
                     rotate = parse(event)
@@ -279,6 +270,19 @@ class Dump:
                 yield event
         except _Closed:
             return
+
+    def _unusual_end(self, kind: int, flags: int, size: int, log_pos: int, position: int) -> int:
+        """Where an event ends whose header does not simply say so: at its start if it is not in the file. Those are
+        heartbeats, artificial events, and what stands at a file's start but is sent again for a start behind it."""
+        end = position + size
+        if kind in _NOT_IN_FILE or (flags & FLAG_ARTIFICIAL) or (log_pos == 0 and kind in _AT_FILE_START):
+            return position
+        if end & 0xFFFFFFFF != log_pos:
+            raise self._broken(
+                f"event of {size} bytes ends at {log_pos} (modulo 2**32), {end} was expected",
+                "the server left out events, or the connection is broken",
+            )
+        return end
 
     def _unchecked(self, kind: int, flags: int, raw: bytes) -> bytes:
         """Cuts the checksum off an event whose log has none, or is not known yet; FORMAT_DESCRIPTION always has one.

@@ -52,11 +52,14 @@ class FilesSink(Sink):
             raise _unwritable(self.folder, error) from error
 
     def _fresh(self) -> int:
-        if found := segments(self.folder):
+        found = [self.folder / name for name in segments(self.folder)]
+        if any(path.stat().st_size for path in found):
             raise Terminal(
                 f"{self.folder} holds {len(found)} files of change events that are not the checkpoint's",
                 hint="name an empty folder, or remove them: otherwise changes would be in the files twice",
             )
+        for path in found:  # of a run that ended before its first checkpoint
+            path.unlink()
         return 1
 
     def _cut(self, kept: FilesMark) -> int:

@@ -24,6 +24,7 @@ REQUEST_BYTES = 4_000_000
 REQUEST_MESSAGES = 500
 BUFFER_BYTES = 32_000_000
 BUFFER_MESSAGES = 4_000
+FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 30.0
 _OVERHEAD = 64
 """Bytes of a message besides its data and the text of its attributes, generously."""
@@ -52,7 +53,7 @@ class Publisher(Sink):
         request_messages: int = REQUEST_MESSAGES,
         buffer_bytes: int = BUFFER_BYTES,
         buffer_messages: int = BUFFER_MESSAGES,
-        first_pause_s: float = 0.1,
+        first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
         self._send, self._stopping = send, stopping
         self._request_bytes, self._request_messages = request_bytes, request_messages

@@ -24,6 +24,12 @@ from schemas.config import ShopConfig
 from schemas.errors import StatementInBinlog
 from schemas.event import reload_line
 
+_BOUNDARIES = frozenset((
+    events.GTID, events.ANONYMOUS_GTID, events.GTID_TAGGED, events.MARIADB_GTID,
+    events.QUERY, events.XID, events.ROTATE, events.FORMAT_DESCRIPTION, events.HEARTBEAT, events.HEARTBEAT_V2,
+))  # fmt: skip
+"""What is looked at even in a transaction that is passed over."""
+
 _BEGIN = b"BEGIN"
 
 
@@ -115,6 +121,8 @@ class Reader:
     def feed(self, event: RawEvent) -> Iterable[Changes | Reload]:
         """What an event changes. Raises what its decoding raises, and StatementInBinlog."""
         kind = event.kind
+        if self._passed_over and kind not in _BOUNDARIES:
+            return ()
         if kind in events.ROWS:
             return self._rows(event)
         if kind == events.TABLE_MAP:
@@ -179,7 +187,7 @@ class Reader:
 
     def _forget_transaction(self) -> None:
         self._transaction = None
-        self._begun = self._passed_over = False
+        self._begun = False  # `_passed_over` stays until the next GTID: an XA transaction has several ends
         self._done = None
         if self._touched:
             self._touched = set()
@@ -187,7 +195,7 @@ class Reader:
     def _rows(self, event: RawEvent) -> Iterable[Changes]:
         transaction = self._transaction
         rows = decode_rows(event, self._tables)
-        if rows is None or transaction is None or self._passed_over:
+        if rows is None or transaction is None:
             return ()
         done = self._done
         if done is not None and event.position < done.event:
@@ -207,6 +215,9 @@ class Reader:
 
     def _query(self, event: RawEvent, query: Query) -> Iterable[Changes | Reload]:
         if self._transaction is None:
+            if self._passed_over:
+                self._move(event)
+                return ()
             self._begin(event, "", event.timestamp * 1_000_000)
         statement = classify(query.sql, query.db, self._names, ignore_case=self._ignore_case)
         made = list(self._statement(event, query, statement)) if not self._is_done(event) else []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ CONFIRMATION_S = 10.0
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says, and time-outs in seconds, which tests shorten."""
+    """What the command line says, and time-outs in seconds and limits, which tests shorten."""
 
     begin: str | None = None
     epoch: int | None = None
@@ -57,6 +57,7 @@ class Options:
     server_heartbeat_s: float = 10.0
     checkpoint_s: float = 0.5
     confirmation_s: float = CONFIRMATION_S
+    limits: Mapping[str, int] = field(default_factory=dict)  # of `Publisher`
 
 
 def run(config: ShopConfig, options: Options, stopping: Stopping, send: Send | None = None) -> None:
@@ -119,7 +120,7 @@ def _sink(
     if kept is not None:
         log.warning("the checkpoint was written by a run into files; what is in them was not published",
                     extra={"folder": kept.folder})  # fmt: skip
-    return Publisher(send or topic_sender(config), stopping)
+    return Publisher(send or topic_sender(config), stopping, **options.limits)
 
 
 def topic_sender(config: ShopConfig) -> Send:
@@ -195,6 +196,8 @@ def _follow(
         heartbeat_s=config.heartbeat_seconds,
         until=found.current if options.until_caught_up else None,
     )  # fmt: skip
+    sink.mark(reader.mark(0))
+    checkpointer.write()  # before anything leaves: `--from now` must mean the same after a crash
     checkpointer.start()
     began = time.monotonic()
     try:

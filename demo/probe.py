@@ -12,7 +12,7 @@ import pymysql
 from pipeline.warehouse import Warehouse
 
 FIRST_ID = 900_000_000
-POLL_S = 0.002
+POLL_S = 0.01
 
 
 class Probe(threading.Thread):

@@ -189,8 +189,8 @@ class Decoder:
         op, source = event.get("op"), event.get("source")
         if not isinstance(op, str) or not isinstance(source, dict):
             raise DeadLetter("not_an_event", "has no op or no source")
-        sequence = checked_sequence(source, self.guard)
         if op == "t":
+            sequence = checked_sequence(source, self.guard)
             changes.floors += [Floor(layout.table, sequence) for layout in group.head.layouts]
             return False
         if op not in _ROW_OPS:
@@ -201,10 +201,12 @@ class Decoder:
         if row.keys() != set(group.head.schema.names):
             differing = sorted(set(row) ^ set(group.head.schema.names))
             raise DeadLetter("wrong_columns", f"row and schema differ in {', '.join(differing)[:300]}")
+        committed = committed_us(source)
+        sequence = checked_sequence(source, self.guard)  # last: a line that dies must not raise the highest epoch
         group.rows.append(row)
         group.ops.append(op)
         group.sequences.append(sequence)
-        group.committed_us.append(committed_us(source))
+        group.committed_us.append(committed)
         return True
 
     def _without_schema(self, message: Message, groups: dict[bytes, _Group], changes: Changes) -> None:

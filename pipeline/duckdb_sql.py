@@ -59,23 +59,31 @@ def create_history_view(table: str, columns: Sequence[str]) -> Statement:
     return Statement(f"CREATE OR REPLACE VIEW main.{quoted(table)} AS SELECT {listed(columns)} FROM {raw(table)}")
 
 
-def upsert(table: str, columns: Sequence[str], key: Sequence[str], source: str) -> Statement:
+def upsert(table: str, columns: Sequence[str], key: Sequence[str], source: str, *, distinct: bool = False) -> Statement:
     """Rows of the input `source` into a raw table: the highest `_sequence` per key wins, of equal ones the later.
 
-    The input is reduced to one row per key first: ON CONFLICT silently keeps the *first* of two rows with one key in
-    one statement. `columns` are all of the table's; `source` has those that it has, and `_arrival`, its order.
+    The input is reduced to one row per key first, unless its keys are known to be `distinct`: ON CONFLICT silently
+    keeps the *first* of two rows with one key in one statement. `source` has all `columns`, and `_arrival`, its order.
     """
+    newest = f" QUALIFY row_number() OVER (PARTITION BY {listed(key)} ORDER BY _sequence DESC, _arrival DESC) = 1"
     assignments = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in columns if name not in key)
     return Statement(
         f"INSERT INTO {raw(table)} ({listed(columns)}) SELECT {listed(columns)} FROM {source}"
-        f" QUALIFY row_number() OVER (PARTITION BY {listed(key)} ORDER BY _sequence DESC, _arrival DESC) = 1"
+        f"{'' if distinct else newest}"
         f" ON CONFLICT ({listed(key)}) DO UPDATE SET {assignments}"
         f" WHERE excluded._sequence >= {quoted(table)}._sequence"
     )
 
 
 def append_versions(
-    table: str, columns: Sequence[str], key: Sequence[str], source: str, first: str, last: str
+    table: str,
+    columns: Sequence[str],
+    key: Sequence[str],
+    source: str,
+    first: str,
+    last: str,
+    *,
+    distinct: bool = False,
 ) -> list[Statement]:
     """Versions into a history without an index, each once: what was delivered before is replaced.
 
@@ -83,12 +91,13 @@ def append_versions(
     but the newest; an index over every version ever written would grow in memory without end.
     """
     same = " AND ".join(f"history.{quoted(name)} = new.{quoted(name)}" for name in [*key, "_sequence"])
+    newest = f" QUALIFY row_number() OVER (PARTITION BY {listed(key)}, _sequence ORDER BY _arrival DESC) = 1"
     between = f"history._committed_at BETWEEN TIMESTAMPTZ '{first}' AND TIMESTAMPTZ '{last}'"
     return [
         Statement(f"DELETE FROM {raw(table)} AS history USING {source} AS new WHERE {between} AND {same}"),
         Statement(
-            f"INSERT INTO {raw(table)} ({listed(columns)}) SELECT {listed(columns)} FROM {source} QUALIFY"
-            f" row_number() OVER (PARTITION BY {listed(key)}, _sequence ORDER BY _arrival DESC) = 1"
+            f"INSERT INTO {raw(table)} ({listed(columns)}) SELECT {listed(columns)} FROM {source}"
+            f"{'' if distinct else newest}"
         ),
     ]
 

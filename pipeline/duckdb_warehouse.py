@@ -91,7 +91,8 @@ class DuckDBWarehouse:
                 rows = _arriving(changes.entries, now)
                 inputs["new_entries"] = rows
                 columns = [name for name in OWN_TABLES["ltv_entries"] if name in rows.column_names]
-                statements.append(sql.upsert("ltv_entries", columns, ("entry_id",), "new_entries"))
+                distinct = _distinct(rows, ("entry_id",))
+                statements.append(sql.upsert("ltv_entries", columns, ("entry_id",), "new_entries", distinct=distinct))
             self._note(changes, statements, inputs, now)
             if time.monotonic() - self._merged_at > MERGE_ARRIVALS_S:
                 self._merged_at = time.monotonic()
@@ -128,14 +129,15 @@ class DuckDBWarehouse:
         if missing:
             rows = _with_nulls(rows, missing)
             inputs[name] = rows
-        statements.append(sql.upsert(table, columns, key, name))
+        distinct = _distinct(rows, key)
+        statements.append(sql.upsert(table, columns, key, name, distinct=distinct))
         if batches[0].layout.role == "orders":
             history = f"{table}_history"
             self._ensure(history, {"_op": STRING, **wanted}, (), statements)
             committed = pc.min_max(rows["_committed_at"]).as_py()
             first, last = committed["min"].isoformat(), committed["max"].isoformat()
             columns = [column for column in self._columns[history] if column in rows.column_names]
-            statements += sql.append_versions(history, columns, key, name, first, last)
+            statements += sql.append_versions(history, columns, key, name, first, last, distinct=distinct)
 
     def _ensure(
         self, table: str, wanted: Mapping[str, ColumnType], key: Sequence[str], statements: list[Statement]
@@ -256,7 +258,7 @@ class DuckDBWarehouse:
             f"(SELECT count(*) FROM main.{sql.quoted(name)}) AS {sql.quoted(name)}" for name, _ in tables
         )
         statements.append(Statement(f"SELECT {counts}"))
-        found: dict[str, int] = self.session.run(statements).read_all().to_pylist()[0]
+        found: dict[str, int] = self.session.run(statements, own_connection=True).read_all().to_pylist()[0]
         return found
 
     def dead_letters(self, table: str | None = None) -> list[DeadRow]:
@@ -314,6 +316,11 @@ def _arriving(tables: Sequence[pa.Table], now: dt.datetime) -> pa.Table:
     count = rows.num_rows
     rows = rows.append_column("_arrival", pa.array(range(count), pa.int64()))
     return rows.append_column("_written_at", pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), count))
+
+
+def _distinct(rows: pa.Table, key: Sequence[str]) -> bool:
+    """Whether no key comes twice; False where that is not known."""
+    return rows.num_rows == 1 or (len(key) == 1 and pc.count_distinct(rows[key[0]]).as_py() == rows.num_rows)
 
 
 def _with_nulls(rows: pa.Table, missing: Sequence[str]) -> pa.Table:

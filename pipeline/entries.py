@@ -6,6 +6,8 @@ Each entry is derived from one version of one order, charge or refund alone and 
 
 from __future__ import annotations
 
+import decimal
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,6 +20,7 @@ from schemas.tables import ENTRY_COLUMNS
 ORIGINS = ("orders", "charges", "refunds")
 """The roles that have ltv entries."""
 
+NUMERIC = arrow_type(ENTRY_COLUMNS["amount"])
 _PREFIX = {"orders": "order:", "charges": "charge:", "refunds": "refund:"}
 
 
@@ -27,7 +30,7 @@ def counted_mask(batch: TableBatch, config: ShopConfig) -> pa.Array:
     live = pc.invert(rows["_deleted"])
     if role == "orders":
         return pc.and_(live, _holds(rows, config.counted)) if config.counted else live
-    return pc.and_(live, pc.fill_null(pc.less(_signed_amount(batch), pa.scalar(0)), True))
+    return pc.and_(live, pc.fill_null(pc.less(signed_amount(batch), pa.scalar(decimal.Decimal(0), NUMERIC)), True))
 
 
 def derive_entries(batch: TableBatch, config: ShopConfig) -> pa.Table | None:
@@ -38,16 +41,16 @@ def derive_entries(batch: TableBatch, config: ShopConfig) -> pa.Table | None:
     rows = batch.rows
     count = rows.num_rows
     date = rows["ordered_on" if role == "orders" else "charged_on"]
-    order_id = rows["id" if role == "orders" else "order_id"].cast(pa.string())
+    order_id = as_text(rows["id" if role == "orders" else "order_id"])
     columns = {
-        "entry_id": pc.binary_join_element_wise(_PREFIX[role], rows["id"].cast(pa.string()), ""),
+        "entry_id": pc.binary_join_element_wise(_PREFIX[role], as_text(rows["id"]), ""),
         "kind": _constant("sale" if role == "orders" else "refund", count),
         "origin": _constant(role, count),
         "order_id": order_id,
         "customer_id": _customers(rows["customer_id"], config) if role == "orders" else pa.nulls(count, pa.string()),
         "purchase_month": month_of(date),
         "purchase_date": date,
-        "amount": _signed_amount(batch).cast(arrow_type(ENTRY_COLUMNS["amount"])),
+        "amount": signed_amount(batch),
         "currency": _currencies(batch, config),
         "occurred_at": rows["ordered_at" if role == "orders" else "charged_at"],
         "_sequence": rows["_sequence"],
@@ -63,7 +66,7 @@ def _constant(text: str, count: int) -> pa.Array:
 
 def _holds(rows: pa.Table, condition: Condition) -> pa.Array:
     """The condition of `counted`, as `Condition.holds` decides it for one value."""
-    text = pc.utf8_trim_whitespace(rows[condition.column].cast(pa.string()))
+    text = pc.utf8_trim_whitespace(as_text(rows[condition.column]))
     listed = pc.is_in(text, value_set=pa.array(sorted(condition.values), pa.string()))
     if condition.in_ is None:
         listed = pc.invert(listed)
@@ -72,17 +75,46 @@ def _holds(rows: pa.Table, condition: Condition) -> pa.Array:
 
 def _customers(column: pa.ChunkedArray, config: ShopConfig) -> pa.Array:
     """Customer ids as text; NULL for a guest."""
-    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    text = pc.utf8_trim_whitespace(as_text(column))
     guest = pc.is_in(text, value_set=pa.array(sorted(config.guest_values), pa.string()))
     return pc.if_else(guest, pa.scalar(None, pa.string()), text)
 
 
-def _signed_amount(batch: TableBatch) -> pa.Array:
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """A column as text (`schemas/types.md`, column «text»): a binary id, which is seldom UTF-8, as hexadecimal."""
+    if pa.types.is_binary(column.type):
+        return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
+    if pa.types.is_list(column.type):
+        return pc.binary_join(column, ",")
+    return column.cast(pa.string())
+
+
+def signed_amount(batch: TableBatch) -> pa.ChunkedArray | pa.Array:
+    """Amounts as NUMERIC in the sign of the LTV; NULL also where NUMERIC (29 digits and 9 decimals) is too small.
+
+    A FLOAT or DOUBLE is rounded to 9 decimals: it is not exact at its source either.
+    """
     amount = batch.rows["amount"]
-    if pa.types.is_floating(amount.type):
-        amount = amount.cast(pa.string()).cast(pa.decimal128(38, 9))
+    try:
+        if pa.types.is_floating(amount.type):
+            raise pa.ArrowInvalid
+        amount = amount.cast(NUMERIC)
+    except pa.ArrowInvalid:
+        amount = pa.array([_numeric(value) for value in amount.to_pylist()], NUMERIC)
     sign = batch.layout.definition.sign if batch.layout.definition else 1
     return pc.negate(amount) if sign == -1 else amount
+
+
+_DIGITS = decimal.Context(prec=400)
+
+
+def _numeric(value: decimal.Decimal | float | None) -> decimal.Decimal | None:
+    if value is None:
+        return None
+    exact = decimal.Decimal(repr(value)) if isinstance(value, float) else decimal.Decimal(value)
+    rounded = exact.quantize(decimal.Decimal("1e-9"), context=_DIGITS)
+    fits = abs(rounded) < 10**29 and (rounded == exact or isinstance(value, float))
+    return rounded if fits else None
 
 
 def _currencies(batch: TableBatch, config: ShopConfig) -> pa.Array:
@@ -90,9 +122,8 @@ def _currencies(batch: TableBatch, config: ShopConfig) -> pa.Array:
     rows = batch.rows
     if "currency" in rows.column_names:
         text = pc.utf8_upper(pc.utf8_trim_whitespace(rows["currency"].cast(pa.string())))
-        if batch.layout.role == "orders" and config.currency:
-            return pc.fill_null(text, config.currency)
-        return text
+        # An unknown currency is "": NULL would equal nothing in the rollup's joins, and its money be lost there.
+        return pc.fill_null(text, config.currency or "") if batch.layout.role == "orders" else text
     if batch.layout.role == "orders":
         return _constant(config.currency or "", rows.num_rows)
     return pa.nulls(rows.num_rows, pa.string())

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.changes import TableBatch
-from pipeline.entries import counted_mask
+from pipeline.entries import counted_mask, signed_amount
 from pipeline.layout import LOCAL_DATES, Layout, LayoutColumn
 from pipeline.local_time import instant_and_date
 from pipeline.values import ValueProblem, is_zero_date, misfits, to_arrow, zero_dates_to_null
@@ -106,6 +106,8 @@ def _incomplete(batch: TableBatch, config: ShopConfig) -> dict[int, RowProblem]:
     for name in (date, "amount"):
         for index in _true(pc.and_(counted, pc.is_null(rows[name]))):
             problems[index] = RowProblem("incomplete", f"{name} is NULL, and the row counts as money")
+    for index in _true(pc.and_(counted, pc.is_null(signed_amount(batch)))):
+        problems.setdefault(index, RowProblem("value", f"amount {rows['amount'][index]} does not fit into NUMERIC"))
     return problems
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,11 +35,16 @@ class Session(Protocol):
     """What the warehouse needs of a database."""
 
     def run(
-        self, statements: Sequence[Statement], inputs: Mapping[str, pa.Table] | None = None
+        self,
+        statements: Sequence[Statement],
+        inputs: Mapping[str, pa.Table] | None = None,
+        *,
+        own_connection: bool = False,
     ) -> pa.RecordBatchReader:
         """Runs the statements in one transaction and returns the result of the last.
 
         `inputs` are tables by the name under which the statements read them. All or nothing: an error rolls back.
+        `own_connection`: beside the other writers rather than after them, for what touches no row of theirs.
         Raises QueryError for SQL that is wrong, WarehouseUnavailable where trying again may help, else WarehouseError.
         """
 
@@ -69,8 +74,15 @@ class LocalSession:
         return cursor
 
     def run(
-        self, statements: Sequence[Statement], inputs: Mapping[str, pa.Table] | None = None
+        self,
+        statements: Sequence[Statement],
+        inputs: Mapping[str, pa.Table] | None = None,
+        *,
+        own_connection: bool = False,
     ) -> pa.RecordBatchReader:
+        if own_connection:
+            with query_errors(), closing(self._cursor()) as cursor:
+                return _transaction(cursor, statements, inputs or {}).to_reader()
         with self._writing, query_errors():
             return _transaction(self._writer, statements, inputs or {}).to_reader()
 

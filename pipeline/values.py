@@ -55,6 +55,18 @@ def _plain(values: Sequence[Any], target: pa.DataType) -> pa.Array:
     return pa.array(values, target)
 
 
+def _floats(values: Sequence[Any], target: pa.DataType) -> pa.Array:
+    if any(type(value) is bool for value in values):
+        raise ValueProblem("true or false in a column of numbers")
+    return pa.array(values, target)
+
+
+def _lists(values: Sequence[Any], target: pa.DataType) -> pa.Array:
+    if any(type(value) is str for value in values):  # Arrow would take its characters
+        raise ValueProblem("a text instead of a list")
+    return pa.array(values, target)
+
+
 def _integers(values: Sequence[Any], target: pa.DataType) -> pa.Array:
     array = pa.array(values, target)
     if any(type(value) is float for value in values):
@@ -83,14 +95,14 @@ def _bytes(values: Sequence[Any], target: pa.DataType) -> pa.Array:
 _BUILDERS: dict[Kind, Callable[[Sequence[Any], pa.DataType], pa.Array]] = {
     Kind.INT64: _integers,
     Kind.DECIMAL: _decimals,
-    Kind.FLOAT64: _plain,
+    Kind.FLOAT64: _floats,
     Kind.STRING: _plain,
     Kind.BYTES: _bytes,
     Kind.DATE: _from_text,
     Kind.DATETIME: _from_text,
     Kind.TIMESTAMP: _from_text,
     Kind.JSON: _plain,
-    Kind.STRINGS: _plain,
+    Kind.STRINGS: _lists,
     Kind.BOOL: _plain,
 }
 

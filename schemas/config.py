@@ -88,6 +88,8 @@ def comparable(value: object) -> str | None:
         return None
     if isinstance(value, bool):
         return "1" if value else "0"
+    if isinstance(value, list):
+        return ",".join(map(str, value))
     return str(value).strip()
 
 

@@ -149,7 +149,7 @@ class Running:
     def _work(self) -> None:
         try:
             self._shop.run(stopping=self.stopping, **self._options)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - handed to the test
             self.error = error
 
     @property
@@ -182,9 +182,11 @@ class Topic:
         self.gate = threading.Event()
         self.gate.set()
         self.errors = list(errors)
+        self.calls = 0
         self._lock = threading.Lock()
 
     def __call__(self, messages: Sequence[Message]) -> None:
+        self.calls += 1
         self.gate.wait()
         with self._lock:
             if self.errors:

@@ -164,7 +164,7 @@ def test_undecodable_bytes_name_table_and_column() -> None:
 
 
 def test_partial_image_is_refused() -> None:
-    with pytest.raises(UnsupportedRowImage, match="shop.orders"):
+    with pytest.raises(UnsupportedRowImage, match=r"shop\.orders"):
         decode_rows(row_event(30, 2, ROW, present=b"\x01"), tables_of(INT_AND_TEXT))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from decimal import Decimal
 
@@ -88,7 +89,7 @@ COLUMNS = [
     (Column("c", t.DATE), b"\0\0\0", "0000-00-00"),
     (Column("c", t.DATETIME), b"\x80\0\0\0\0", "0000-00-00T00:00:00.000000"),
     (Column("c", t.TIMESTAMP, 3), bytes(6), "0000-00-00T00:00:00.000000Z"),
-    (Column("c", t.TIMESTAMP, 3), (1_642_068_000).to_bytes(4, "big") + (1230).to_bytes(2, "big"), "2022-01-13T10:00:00.123000Z"),
+    (Column("c", t.TIMESTAMP, 3), struct.pack(">IH", 1_642_068_000, 1230), "2022-01-13T10:00:00.123000Z"),
     (Column("c", t.TIME), b"\x80\0\0", "00:00:00.000000"),
     (Column("c", t.TIME), (0x800000 - (838 << 12 | 59 << 6 | 59)).to_bytes(3, "big"), "-838:59:59.000000"),
     (Column("c", t.TIME, 1), (0x80000000 - 40).to_bytes(4, "big"), "-00:00:00.400000"),
@@ -123,7 +124,7 @@ def test_value_and_position(column: Column, data: bytes, value: object) -> None:
     ],
 )
 def test_bytes_that_are_no_value_raise(column: Column, data: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         value_decoder(column)(data, 0)
 
 
@@ -157,10 +158,8 @@ def test_length_must_be_known_to_pass_over_a_column() -> None:
 
 @given(st.binary(max_size=60))
 def test_json_of_any_bytes_raises_or_answers(data: bytes) -> None:
-    try:
+    with contextlib.suppress(ValueError):
         assert isinstance(json_text(data), str)
-    except ValueError:
-        pass
 
 
 def test_json_that_contains_itself_ends() -> None:

@@ -1,0 +1,255 @@
+"""The dump connection against a socket that plays the server: positions above 4 GB, large packets, damage, ends."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from typing import Any
+from zlib import crc32
+
+import pytest
+
+from binlog_worker.dump import Dump
+from binlog_worker.events import HEADER
+from schemas.errors import (
+    BadPosition,
+    CorruptBinlog,
+    DuplicateServerId,
+    HalfOpenConnection,
+    LtvError,
+    SourceUnavailable,
+    UnsupportedEvent,
+)
+
+FILE = "mysql-bin.000003"
+
+
+class FakeConnection:
+    """As much of a pymysql Connection as `Dump` uses."""
+
+    def __init__(self) -> None:
+        self._sock, self.server = socket.socketpair()
+        self.sent: list[tuple[int, bytes]] = []
+
+    def get_server_info(self) -> str:
+        return "9.7.4"
+
+    def cursor(self) -> FakeConnection:
+        return self
+
+    def __enter__(self) -> FakeConnection:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def execute(self, sql: str) -> None:
+        assert sql.startswith("SET ")
+
+    def _execute_command(self, command: int, body: bytes) -> None:
+        self.sent.append((command, body))
+
+    def _read_ok_packet(self) -> None:
+        return None
+
+    def _force_close(self) -> None:
+        self._sock.close()
+
+
+@pytest.fixture
+def connection() -> Iterator[FakeConnection]:
+    found = FakeConnection()
+    yield found
+    found._sock.close()
+    found.server.close()
+
+
+def event(kind: int, body: bytes, end: int, *, flags: int = 0, damage: bool = False) -> bytes:
+    raw = HEADER.pack(0, kind, 1, 19 + len(body) + 4, end & 0xFFFFFFFF, flags) + body
+    raw += (crc32(raw) ^ damage).to_bytes(4, "little")
+    return packets(b"\0" + raw)
+
+
+def packets(payload: bytes) -> bytes:
+    out, number = b"", 1
+    while True:
+        part, payload = payload[:0xFFFFFF], payload[0xFFFFFF:]
+        out += len(part).to_bytes(3, "little") + bytes((number,)) + part
+        number = (number + 1) % 256
+        if len(part) < 0xFFFFFF:
+            return out
+
+
+def beginning(position: int) -> bytes:
+    """The artificial ROTATE and FORMAT_DESCRIPTION that a server sends first."""
+    description = struct.pack("<H50sIB", 4, b"9.7.4", 0, 19) + bytes(40) + b"\x01"
+    rotate = event(4, position.to_bytes(8, "little") + FILE.encode(), 0, flags=0x20)
+    return rotate + event(15, description, 0 if position > 4 else 4 + 19 + len(description) + 4)
+
+
+DESCRIBED = 4 + 19 + 98 + 4
+
+
+def dump(connection: FakeConnection, position: int = 500, **options: Any) -> Dump:
+    return Dump(lambda: connection, 7, FILE, position, **{"read_timeout": 2.0, **options})
+
+
+def ends(found: Dump) -> list[tuple[int, int, int]]:
+    """Kind, start and end of the events in the log until the server closes the connection."""
+    seen = []
+    with pytest.raises(SourceUnavailable):
+        for item in found:
+            if item.end > item.position:
+                seen.append((item.kind, item.position, item.end))
+    return seen
+
+
+def test_request_names_file_and_position(connection: FakeConnection) -> None:
+    dump(connection, 500)
+    (register, _), (command, body) = connection.sent
+    assert (register, command, body) == (0x15, 0x12, struct.pack("<IHI", 500, 0, 7) + FILE.encode())
+
+
+def test_positions_and_rotation(connection: FakeConnection) -> None:
+    next_file = (4).to_bytes(8, "little") + b"mysql-bin.000004"
+    connection.server.sendall(beginning(500) + event(16, bytes(8), 531) + event(27, FILE.encode(), 531))
+    connection.server.sendall(event(4, next_file, 531 + 47))
+    connection.server.close()
+    found = dump(connection)
+    assert ends(found) == [(16, 500, 531), (4, 531, 578)]
+    assert found.at == "mysql-bin.000004:4"
+
+
+def test_positions_pass_four_gigabytes(connection: FakeConnection) -> None:
+    start = (1 << 32) - 40
+    connection.server.sendall(beginning(start) + event(16, bytes(8), start + 31) + event(16, bytes(8), start + 62))
+    connection.server.close()
+    assert ends(dump(connection, start)) == [(16, start, start + 31), (16, start + 31, start + 62)]
+
+
+def test_start_above_four_gigabytes_reads_from_the_beginning(connection: FakeConnection) -> None:
+    """The server writes one event of 4 GB less a little; only its header is true here, so it is sent as several."""
+    chunk = 15_000_000
+    count = (1 << 32) // chunk + 1
+    target = DESCRIBED + count * chunk
+
+    def serve() -> None:
+        connection.server.sendall(beginning(4))
+        body, position = bytes(chunk - 23), DESCRIBED
+        for _ in range(3):
+            position += chunk
+            connection.server.sendall(event(29, body, position))
+        connection.server.sendall(event(27, FILE.encode(), position))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    found = dump(connection, target)
+    assert connection.sent[-1][1][:4] == (4).to_bytes(4, "little")
+    with pytest.raises(BadPosition, match=f"behind the end of the file.*{FILE}:{target}"):
+        list(found)
+    thread.join()
+
+
+def test_packet_of_more_than_sixteen_megabytes(connection: FakeConnection) -> None:
+    body = b"x" * 40_000_000
+    whole = beginning(500) + event(29, body, 500 + 23 + len(body)) + event(16, bytes(8), 500 + 23 + len(body) + 31)
+    thread = threading.Thread(target=lambda: (connection.server.sendall(whole), connection.server.close()))
+    thread.start()
+    sizes = []
+    with pytest.raises(SourceUnavailable):
+        for item in dump(connection):
+            sizes.append(len(item.data))
+    thread.join()
+    assert sizes[2:] == [19 + len(body), 27]
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_wrong_checksum_names_the_place(connection: FakeConnection, where: int) -> None:
+    position = 500 + 31 * where
+    connection.server.sendall(
+        beginning(500) + event(16, bytes(8), 531, damage=not where) + event(16, bytes(8), 562, damage=True)
+    )
+    with pytest.raises(CorruptBinlog if where else BadPosition, match=f"checksum.*{FILE}:{position}"):
+        list(dump(connection))
+
+
+def test_event_left_out_is_noticed(connection: FakeConnection) -> None:
+    connection.server.sendall(beginning(500) + event(16, bytes(8), 531) + event(16, bytes(8), 700))
+    with pytest.raises(CorruptBinlog, match=f"562 was expected.*{FILE}:531"):
+        list(dump(connection))
+
+
+def test_log_without_checksums(connection: FakeConnection) -> None:
+    description = struct.pack("<H50sIB", 4, b"9.7.4", 0, 19) + bytes(40) + b"\x00"
+    plain = HEADER.pack(0, 16, 1, 27, 527, 0) + bytes(8)
+    first = event(4, (500).to_bytes(8, "little") + FILE.encode(), 0, flags=0x20) + event(15, description, 0)
+    connection.server.sendall(first + packets(b"\0" + plain))
+    connection.server.close()
+    assert ends(dump(connection)) == [(16, 500, 527)]
+
+
+REFUSALS = [
+    (b"\xff" + (1236).to_bytes(2, "little") + b"#HY000A replica ... has connected to the source;", DuplicateServerId),
+    (b"\xff" + (1053).to_bytes(2, "little") + b"#08S01Server shutdown in progress", SourceUnavailable),
+    (b"\xfe\0\0\0\0", SourceUnavailable),
+]
+
+
+@pytest.mark.parametrize(("payload", "kind"), REFUSALS)
+def test_error_and_end_packets(connection: FakeConnection, payload: bytes, kind: type[LtvError]) -> None:
+    connection.server.sendall(beginning(500) + packets(payload))
+    with pytest.raises(kind) as raised:
+        list(dump(connection))
+    assert type(raised.value) is kind and raised.value.position == f"{FILE}:500"
+
+
+def test_old_binlog_format_is_refused(connection: FakeConnection) -> None:
+    old = struct.pack("<H50sIB", 3, b"5.0", 0, 19) + bytes(40) + b"\x00"
+    connection.server.sendall(event(15, old, 0))
+    with pytest.raises(UnsupportedEvent):
+        list(dump(connection))
+
+
+def test_silence_is_a_half_open_connection(connection: FakeConnection) -> None:
+    connection.server.sendall(beginning(500)[:30])
+    with pytest.raises(HalfOpenConnection, match=r"0\.05 s"):
+        list(dump(connection, read_timeout=0.05))
+
+
+def test_every_split_of_the_stream_gives_the_same_events(connection: FakeConnection) -> None:
+    stream = beginning(500) + event(16, bytes(8), 531) + event(3, b"", 554)
+    thread = threading.Thread(
+        target=lambda: ([connection.server.send(bytes((byte,))) for byte in stream], connection.server.close())
+    )
+    thread.start()
+    assert ends(dump(connection)) == [(16, 500, 531), (3, 531, 554)]
+    thread.join()
+
+
+def test_pending(connection: FakeConnection) -> None:
+    found = dump(connection)
+    assert not found.pending()
+    connection.server.sendall(beginning(500) + event(16, bytes(8), 531))
+    assert found.pending()
+    events = iter(found)
+    next(events)
+    next(events)
+    assert found.pending(), "buffered, not on the socket"
+    next(events)
+    assert not found.pending()
+
+
+def test_close_ends_a_waiting_reader(connection: FakeConnection) -> None:
+    found = dump(connection, read_timeout=30.0)
+    connection.server.sendall(beginning(500))
+    seen: list[int] = []
+    reader = threading.Thread(target=lambda: seen.extend(item.kind for item in found))
+    reader.start()
+    while found.pending():
+        pass
+    found.close()
+    found.close()
+    reader.join(5)
+    assert not reader.is_alive()
