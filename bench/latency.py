@@ -32,9 +32,7 @@ STARTED_S = 60.0
 def run(scene: Scene) -> Iterator[Result]:
     database, emulator = scene.database(), scene.emulator()
     placing = scene.running.enter_context(contextlib.closing(open_database(database)))
-    asking = scene.running.enter_context(
-        contextlib.closing(database.connect(database="shop", autocommit=True))
-    )
+    asking = scene.running.enter_context(contextlib.closing(database.connect(database="shop", autocommit=True)))
     stack = scene.running.enter_context(Stack(scene.folder, shop_config(database.dsn(), 5501), emulator))
     stack.start_worker()
     stack.start_pipeline()
@@ -77,7 +75,7 @@ def _phase(
     for share, word in ((0.5, "median"), (0.99, "99th percentile"), (1.0, "longest")):
         yield Result(
             "latency",
-            f"commit → visible in ltv_entries, {word}, at {reached:,.0f} transactions/s",
+            f"commit → visible, {reached:,.0f} tx/s, {word}",
             quantile(timed.seen, share) * 1000,
             "ms",
             quantile(direct.seen, share) * 1000,

@@ -17,12 +17,12 @@ SCHEMA = TableSchema(
     ("id",),
     (
         EventColumn("id", "bigint", False),
-        EventColumn("order_date", "datetime(0)", False),
+        EventColumn("order_date", "datetime", False),
         EventColumn("status", "varchar", False),
         EventColumn("country", "char", False),
         EventColumn("customer_id", "bigint", True),
         EventColumn("amount", "decimal(12,2)", False),
-        EventColumn("updated_at", "datetime(0)", False),
+        EventColumn("updated_at", "datetime", False),
     ),
 )
 COUNTRIES = ("FR", "US", "ES", "DE", "IT")

@@ -26,7 +26,7 @@ def run(scene: Scene) -> Iterator[Result]:
     baseline = parse_files([path])
     yield Result(
         "replay",
-        "files → DuckDB: orders, history, entries",
+        "files → DuckDB",
         found.rows_per_s,
         "rows/s",
         baseline,
@@ -36,12 +36,12 @@ def run(scene: Scene) -> Iterator[Result]:
     )
     yield Result(
         "replay",
-        "the same, the whole command",
+        "the whole command",
         rows / finished.seconds,
         "rows/s",
         baseline,
         "the same file parsed by orjson",
         note=f"{finished.seconds:.1f} s of wall time, {finished.cpu_seconds:.1f} s of processor time",
     )
-    yield Result("replay", "its start, to the first transaction", found.first_at - finished.began_at, "s")
-    yield Result("replay", "its peak memory", finished.peak_rss / 1e6, "MB")
+    yield Result("replay", "start to first transaction", found.first_at - finished.began_at, "s")
+    yield Result("replay", "peak memory", finished.peak_rss / 1e6, "MB")

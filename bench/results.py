@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 
 UNITS = {"rows/s": "{:,.0f}", "MB": "{:,.0f}", "ms": "{:,.1f}", "s": "{:,.2f}", "MB/min": "{:,.2f}", "rows": "{:,.0f}"}
@@ -23,9 +24,11 @@ class Target:
     aim: float | None = None
 
     def text(self, unit: str) -> str:
-        number = (lambda value: f"{value:g}×") if self.of == "ratio" else (lambda value: shown(value, unit))
-        aim = "" if self.aim is None else f", aim {number(self.aim)}"
-        return f"{'≤' if self.most else '≥'} {number(self.bound)}{aim}"
+        bound = f"{'≤' if self.most else '≥'} {self._number(self.bound, unit)}"
+        return bound if self.aim is None else f"{bound}, aim {self._number(self.aim, unit)}"
+
+    def _number(self, number: float, unit: str) -> str:
+        return f"{number:g}×" if self.of == "ratio" else UNITS[unit].format(number)
 
 
 @dataclass(frozen=True)
@@ -59,26 +62,26 @@ class Result:
 
 
 def shown(value: float, unit: str) -> str:
-    return f"{UNITS.get(unit, '{:,.2f}').format(value)} {unit}"
+    return f"{UNITS[unit].format(value)} {unit}"
 
 
-def table(title: str, results: Sequence[Result]) -> Table:
-    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1))
-    made.add_column("what", max_width=46)
-    made.add_column("result", justify="right", no_wrap=True)
-    made.add_column("baseline, same run", justify="right", max_width=30)
-    made.add_column("ratio", justify="right", no_wrap=True)
-    made.add_column("must reach", justify="right")
-    made.add_column("")
+def report(results: Sequence[Result]) -> Group:
+    """A table of the results, and below it what each baseline is and what there is to note."""
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    made.add_column("what", ratio=1)
+    for name in ("result", "baseline", "ratio", "must reach"):
+        made.add_column(name, justify="right", no_wrap=True)
+    made.add_column("", no_wrap=True)
     for result in results:
-        baseline = "" if result.baseline is None else shown(result.baseline, result.unit)
-        described = f"{result.what}\n[dim]{result.note}[/]" if result.note else result.what
         made.add_row(
-            described,
+            result.what,
             shown(result.value, result.unit),
-            f"{baseline}\n[dim]{result.baseline_what}[/]" if baseline else "",
+            "" if result.baseline is None else UNITS[result.unit].format(result.baseline),
             "" if result.ratio is None else f"{result.ratio:.3g}×",
             "" if result.target is None else result.target.text(result.unit),
             {"reached": "[green]reached[/]", "": ""}.get(result.verdict, f"[yellow]{result.verdict}[/]"),
         )
-    return made
+    baselines = dict.fromkeys(result.baseline_what for result in results if result.baseline_what)
+    below = [f"[dim]baseline: {what}[/]" for what in baselines]
+    below += [f"[dim]{result.what}: {result.note}[/]" for result in results if result.note]
+    return Group(made, *below)

@@ -35,8 +35,7 @@ def single_rows(connection: pymysql.connections.Connection[Any], first: int, row
     """`rows` transactions of one order each."""
     _execute(
         connection,
-        f"BEGIN NOT ATOMIC FOR i IN {first}..{first + rows - 1} DO"
-        f" {_ORDER} VALUES ({order_values('i')}); END FOR; END",
+        f"BEGIN NOT ATOMIC FOR i IN {first}..{first + rows - 1} DO {_ORDER} VALUES ({order_values('i')}); END FOR; END",
     )
 
 

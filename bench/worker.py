@@ -3,51 +3,109 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pymysql
 
 from bench import reference
 from bench.command import Finished
 from bench.results import Result, Target
-from bench.scene import Scene
+from bench.scene import Scene, Shop
 from bench.traffic import large_inserts, new_log, open_database, single_rows
 from demo.process import ServerFailed
 from demo.servers import MariaDB
 
 SINGLE_ROWS, INSERTED_ROWS = 100_000, 300_000
-DECODED_SINGLE, DECODED_INSERTED = 20_000, 100_000  # of these by mysql-replication, which is slow
-TARGETS = {
-    ("single", "files"): Target(12, of="ratio", aim=20),
-    ("single", "pubsub"): Target(8, of="ratio", aim=10),
-    ("inserts", "files"): Target(4, of="ratio", aim=6),
-    ("inserts", "pubsub"): Target(3, of="ratio", aim=5),
-}
-NAMES = {"single": "single-row transactions", "inserts": "1,000-row inserts"}
-GOALS = {"files": "files of change events", "pubsub": "Pub/Sub, confirmed"}
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    what: str
+    write: Callable[[pymysql.connections.Connection[Any], int, int], None]
+    decoded: int  # rows that mysql-replication decodes; it is slow
+    to_files: Target
+    to_pubsub: Target
+
+
+SINGLE = Case(
+    "single",
+    "single-row transactions",
+    single_rows,
+    20_000,
+    Target(12, of="ratio", aim=20),
+    Target(8, of="ratio", aim=10),
+)
+INSERTS = Case(
+    "inserts",
+    "1,000-row inserts",
+    large_inserts,
+    100_000,
+    Target(4, of="ratio", aim=6),
+    Target(3, of="ratio", aim=5),
+)
 
 
 def run(scene: Scene) -> Iterator[Result]:
-    database, emulator = scene.database(), scene.emulator()
+    database = scene.database()
+    scene.emulator()
     singles = scene.rows or SINGLE_ROWS
     inserted = 3 * scene.rows if scene.rows else INSERTED_ROWS
     with contextlib.closing(open_database(database)) as connection:
-        logs = {"single": new_log(connection)}
-        scene.say(f"{singles:,} transactions of one row are written")
-        single_rows(connection, 1, singles)
-        logs["inserts"] = new_log(connection)
-        scene.say(f"{inserted:,} rows are written, 1,000 an INSERT")
-        large_inserts(connection, singles + 1, inserted)
-        new_log(connection)
-    scene.say(f"the worker reads them into files, and into {emulator.kind}'s emulator; mysql-replication reads them too")
-    first = {"single": (singles, DECODED_SINGLE), "inserts": (inserted, DECODED_INSERTED)}
-    for kind, (rows, decoded) in first.items():
-        baseline = reference.decode(database, logs[kind], min(rows, decoded))
-        for goal in GOALS:
-            yield _measure(scene, database, logs[kind], kind, goal, rows + (inserted if kind == "single" else 0), baseline)
-        yield from _practical_limit(database, logs[kind], kind, rows, baseline)
+        for case, first, rows in ((SINGLE, 1, singles), (INSERTS, singles + 1, inserted)):
+            log = new_log(connection)
+            scene.say(f"{rows:,} rows are written: {case.what}")
+            case.write(connection, first, rows)
+            yield from _case(scene, database, case, log, rows)
 
 
-def _measure(
-    scene: Scene, database: MariaDB, log: str, kind: str, goal: str, rows: int, baseline: float
-) -> Result:
-    raise NotImplementedError
+def _case(scene: Scene, database: MariaDB, case: Case, log: str, rows: int) -> Iterator[Result]:
+    baseline = reference.decode(database, log, min(rows, case.decoded))
+    files = scene.shop(f"{case.name}-files", database.dsn())
+    topic = scene.shop(f"{case.name}-pubsub", database.dsn())
+    runs = (
+        ("files", files, ("--to", str(files.folder / "changes")), case.to_files),
+        ("Pub/Sub", topic, (), case.to_pubsub),
+    )
+    for goal, shop, arguments, target in runs:
+        finished = shop.worker("--until-caught-up", "--from", f"{log}:4", *arguments)
+        seconds = _seconds(finished, rows)
+        if arguments:
+            _count(files, rows)
+        yield Result(
+            "worker",
+            f"{case.what} → {goal}",
+            rows / seconds,
+            "rows/s",
+            baseline,
+            f"mysql-replication decodes {min(rows, case.decoded):,}",
+            target,
+            f"{seconds:.2f} s; the whole command {finished.seconds:.2f} s, {finished.cpu_seconds:.2f} s of processor"
+            f" time, at most {finished.peak_rss / 1e6:.0f} MB",
+        )
+    limit = reference.print_log(database, log)
+    if limit:
+        what = f"{case.what}: mariadb-binlog -vv"
+        yield Result("worker", what, rows / limit, "rows/s", baseline, "mysql-replication")
+
+
+def _seconds(finished: Finished, rows: int) -> float:
+    """From the first connection to the log until all is confirmed, by the worker's own last line.
+
+    Raises ServerFailed where it did not read as many rows as were written.
+    """
+    facts = finished.facts("done")
+    if facts["rows"] != rows:
+        raise ServerFailed(f"{rows:,} rows were written, the worker read {facts['rows']:,}", hint=str(finished.log))
+    return max(0.01, float(facts["seconds"]))
+
+
+def _count(shop: Shop, rows: int) -> None:
+    found = 0
+    for path in (shop.folder / "changes").iterdir():
+        with path.open("rb") as file:
+            found += sum(line.startswith(b'{"op":') for line in file)
+    if found != rows:
+        raise ServerFailed(f"{rows:,} rows were written, the files have {found:,}", hint=str(shop.folder))

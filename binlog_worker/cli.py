@@ -96,9 +96,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(error: LtvError) -> int:
-    from binlog_worker import metrics
-
-    metrics.REFUSED.labels(type(error).__name__).inc()
     print(f"error: {error}", file=sys.stderr)
     if error.hint:
         print(f"hint: {error.hint}", file=sys.stderr)

@@ -32,6 +32,12 @@ class ServerLogs(NamedTuple):
     def base(self) -> str:
         return binlog_number(self.current.file)[0]
 
+    def sizes(self) -> dict[str, int]:
+        """Of every file; the newest may have grown between the two questions."""
+        sizes = {log.name: log.size for log in self.logs}
+        sizes[self.current.file] = max(self.current.position, sizes.get(self.current.file, 0))
+        return sizes
+
     def identity(self) -> Identity:
         return Identity(self.server, self.base)
 
@@ -47,12 +53,10 @@ def check_identity(checkpoint: Checkpoint, found: ServerLogs, tables: Sequence[s
         reasons.append(f"the server is {found.server}, the checkpoint is of {stored.server}")
     if stored.base != found.base:
         reasons.append(f"its logs are named {found.base}, the checkpoint's {stored.base}")
-    if not reasons and (place.file, place.position) != (found.current.file, found.current.position):
-        at, now = place.order[:2], found.current.order[:2]
-        if at > now:
-            reasons.append(f"it writes at {found.current}, below the checkpoint's {place}: reset, or restored?")
+    if not reasons and place.order[:2] > found.current.order[:2]:
+        reasons.append(f"it writes at {found.current}, below the checkpoint's {place}: reset, or restored?")
     if not reasons:
-        sizes = {log.name: log.size for log in found.logs}
+        sizes = found.sizes()
         oldest = found.logs[0].name if found.logs else found.current.file
         if place.file not in sizes and binlog_number(place.file)[1] < binlog_number(oldest)[1]:
             raise PurgedBinlog(

@@ -103,8 +103,8 @@ class Reader:
         return Mark(self.place, self.created, self._gtid, gtids, number, self.committed_us)
 
     def reached(self, order: tuple[int, int, int, int]) -> bool:
-        """Whether everything below a place (its `order`) has been read."""
-        return self.place.order >= order
+        """Whether everything below a place (its `order`) has been read, and the log is known to be the right one."""
+        return self.created > 0 and self.place.order >= order
 
     def beat(self, server_us: int) -> Beat:
         place = self.place

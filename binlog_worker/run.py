@@ -79,7 +79,7 @@ def run(config: ShopConfig, options: Options, stopping: Stopping, send: Send | N
         start = decide_start(beginning, options.begin, found, facts.server, connection, config.source_tables)
         _say_start(start, options, beginning)
         gtids = _gtids(start, beginning.checkpoint, facts.server, connection)
-        sink = _sink(config, options, beginning.checkpoint, stopping, send)
+        sink = _sink(config, options, checkpoint, stopping, send)
         stack.callback(sink.close)
         progress = stack.enter_context(Progress(options.live))
         _follow(config, options, stopping, store, facts, found, beginning.checkpoint, start, gtids, sink, progress)
@@ -202,7 +202,7 @@ def _follow(
     began = time.monotonic()
     try:
         tail.run()
-        if not sink.flush(options.confirmation_s if stopping.wanted() else float("inf")) and stopping.error is None:
+        if not _drain(sink, stopping, options.confirmation_s) and stopping.error is None:
             log.warning("not everything sent was confirmed in time; it will be sent again")
     finally:
         clock.close()
@@ -214,6 +214,17 @@ def _follow(
         "done" if not stopping.wanted() else "stopped",
         extra={"rows": reader.counted, "seconds": round(seconds, 2), "position": str(reader.place)},
     )
+
+
+def _drain(sink: Sink, stopping: Stopping, seconds: float) -> bool:
+    """Waits for all that was sent; once told to stop, for so many seconds more."""
+    deadline = None
+    while not sink.flush(0.1):
+        if stopping.wanted():
+            deadline = deadline or time.monotonic() + seconds
+            if stopping.error is not None or time.monotonic() > deadline:
+                return False
+    return True
 
 
 def _same_server(connection: Connection, identity: Identity, epoch: int, place: Place, tables: Sequence[str]) -> None:

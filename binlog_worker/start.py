@@ -71,7 +71,7 @@ def parse_place(text: str) -> Place | None:
 
 def check_place(place: Place, found: ServerLogs) -> None:
     """Raises where the server has no such place."""
-    sizes = {log.name: log.size for log in found.logs}
+    sizes = found.sizes()
     base, number = binlog_number(place.file)
     if place.file not in sizes:
         oldest = found.logs[0].name if found.logs else found.current.file
@@ -84,7 +84,7 @@ def check_place(place: Place, found: ServerLogs) -> None:
         raise BadPosition(
             f"--from: the server has no {place.file}", position=str(place), hint=f"it writes at {found.current} now"
         )
-    if place.position > max(sizes[place.file], found.current.position if place.file == found.current.file else 0):
+    if place.position > sizes[place.file]:
         raise BadPosition(
             f"--from: {place.file} ends at {sizes[place.file]}", position=str(place), hint="name an earlier position"
         )

@@ -31,7 +31,7 @@ def normalise(value: dict[str, Any], config: ShopConfig) -> tuple[TableSchema, d
     Types come from the event's own schema where it has one, else from its JSON values; the sequence number from file,
     position and row, in epoch 1. The primary key is the role's id: a plain event does not name it.
     """
-    connect, payload = (value["schema"], value["payload"]) if "payload" in value else (None, value)
+    connect, payload = (value.get("schema"), value["payload"]) if "payload" in value else (None, value)
     source = payload.get("source") if isinstance(payload, dict) else None
     op = payload.get("op") if isinstance(payload, dict) else None
     if not isinstance(source, dict) or not isinstance(op, str):
@@ -41,7 +41,9 @@ def normalise(value: dict[str, Any], config: ShopConfig) -> tuple[TableSchema, d
     if table not in config.source_tables:
         raise DeadLetter("unknown_table", "the configuration names no such table", table=table)
     if op == "t":
-        return _schema(table, {"id": "bigint"}, config), {**payload, "source": _source(source)}
+        columns: dict[str, str] = {}
+        _role_types(table, columns, {}, config)
+        return _schema(table, columns, config), {**payload, "source": _source(source)}
     if not isinstance(row, dict):
         raise DeadLetter("not_an_event", f"op {op[:20]!r} without its row image", table=table)
     fields = _fields(connect, "before" if op == "d" else "after")
@@ -50,7 +52,7 @@ def normalise(value: dict[str, Any], config: ShopConfig) -> tuple[TableSchema, d
     for name, item in row.items():
         try:
             kind, converted = _typed(fields[name], item) if name in fields else _guessed(item)
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
             raise DeadLetter("value", f"{name}: {error}", table=table) from error
         if kind is not None:
             types[name], values[name] = kind, converted
@@ -171,10 +173,10 @@ def _role_types(table: str, types: dict[str, str], values: dict[str, Any], confi
             elif role_column in ("amount", "unit_amount") and types[name] == "text":
                 types[name] = "decimal(38,9)"
             elif role_column in DATE_COLUMNS and types[name] == "text":
-                text = values[name]
+                text = values[name] or ""
                 if len(text) == 10:
                     types[name] = "date"
-                elif text.endswith("Z") or "+" in text[10:]:
+                elif text.endswith("Z") or "+" in text[10:] or "-" in text[10:]:
                     types[name], values[name] = "timestamp", _zoned(text, table, name)
                 else:
                     types[name] = "datetime"

@@ -102,7 +102,12 @@ class Decoder:
 
     def _message(self, message: Message, groups: dict[bytes, _Group], changes: Changes) -> None:
         line, _, body = message.data.partition(b"\n")
-        head = self._head(line) if len(line) <= _CACHED_LINE_BYTES else self._parse_head(line)
+        try:
+            head = self._head(line) if len(line) <= _CACHED_LINE_BYTES else self._parse_head(line)
+        except DeadLetter:
+            if not body.strip() or not is_one_value(message.data):
+                raise
+            head = None  # one event of another Debezium, written over several lines
         if head is None:
             self._without_schema(message, groups, changes)
         else:

@@ -47,7 +47,7 @@ def retype_column(table: str, name: str, duckdb_type: str) -> Statement:
 def create_view(table: str, columns: Sequence[str], origin: str | None = None) -> Statement:
     """What consumers read: a table's live rows. Its own floor counts, or that of the table named in column `origin`."""
     shown = [name for name in columns if name != "_deleted"]
-    floor_of = f"rows.{quoted(origin)}" if origin else f"'{table}'"
+    floor_of = f"rows.{quoted(origin)}" if origin else "'" + table.replace("'", "''") + "'"
     return Statement(
         f"CREATE OR REPLACE VIEW main.{quoted(table)} AS SELECT {', '.join(f'rows.{quoted(name)}' for name in shown)}"
         f' FROM {raw(table)} AS rows LEFT JOIN {raw("floors")} AS floors ON floors."table" = {floor_of}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import logging
 import time
@@ -20,6 +21,7 @@ from pipeline.duckdb_server import DuckDBServer, RemoteSession
 from pipeline.google_sql import to_duckdb
 from pipeline.layout import stored_columns
 from pipeline.session import LocalSession, Statement, WarehouseLocked
+from pipeline.values import as_text
 from pipeline.warehouse import Applied, Waiting
 from schemas.columns import STRING, ColumnType
 from schemas.config import ShopConfig
@@ -86,7 +88,8 @@ class DuckDBWarehouse:
             self._columns = self._stored()
         try:
             for table, batches in _by_table(changes.batches).items():
-                self._upsert_table(table, batches, statements, inputs, now)
+                for _, alike in itertools.groupby(batches, lambda batch: batch.rows.schema):
+                    self._upsert_table(table, list(alike), statements, inputs, now)
             if changes.entries:
                 rows = _arriving(changes.entries, now)
                 inputs["new_entries"] = rows
@@ -116,14 +119,11 @@ class DuckDBWarehouse:
         inputs: dict[str, pa.Table],
         now: dt.datetime,
     ) -> None:
-        key = batches[0].layout.key
-        wanted: dict[str, ColumnType] = {}
-        for batch in batches:
-            wanted |= stored_columns(batch.layout)
-        rows = _arriving([_text_where_needed(batch.rows, self._columns.get(table, {})) for batch in batches], now)
+        key, wanted = batches[0].layout.key, stored_columns(batches[0].layout)
+        self._ensure(table, wanted, key, statements)
+        rows = _arriving([_text_where_needed(batch.rows, self._columns[table]) for batch in batches], now)
         name = f"new_{len(inputs)}"
         inputs[name] = rows
-        self._ensure(table, wanted, key, statements)
         columns = list(self._columns[table])
         missing = [column for column in columns if column not in rows.column_names]
         if missing:
@@ -363,7 +363,7 @@ def _text_where_needed(rows: pa.Table, known: Mapping[str, str]) -> pa.Table:
     """A column whose table holds text by now is handed over as text."""
     for index, field in enumerate(rows.schema):
         if known.get(field.name) == "VARCHAR" and not pa.types.is_string(field.type):
-            rows = rows.set_column(index, field.name, rows.column(index).cast(pa.string()))
+            rows = rows.set_column(index, field.name, as_text(rows.column(index)))
     return rows
 
 

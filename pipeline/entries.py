@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline.changes import TableBatch
 from pipeline.local_time import month_of
-from pipeline.values import arrow_type
+from pipeline.values import arrow_type, as_text
 from schemas.config import Condition, ShopConfig
 from schemas.tables import ENTRY_COLUMNS
 
@@ -78,15 +78,6 @@ def _customers(column: pa.ChunkedArray, config: ShopConfig) -> pa.Array:
     text = pc.utf8_trim_whitespace(as_text(column))
     guest = pc.is_in(text, value_set=pa.array(sorted(config.guest_values), pa.string()))
     return pc.if_else(guest, pa.scalar(None, pa.string()), text)
-
-
-def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    """A column as text (`schemas/types.md`, column «text»): a binary id, which is seldom UTF-8, as hexadecimal."""
-    if pa.types.is_binary(column.type):
-        return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
-    if pa.types.is_list(column.type):
-        return pc.binary_join(column, ",")
-    return column.cast(pa.string())
 
 
 def signed_amount(batch: TableBatch) -> pa.ChunkedArray | pa.Array:

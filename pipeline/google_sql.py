@@ -11,6 +11,8 @@ from sqlglot.errors import SqlglotError
 from schemas.errors import QueryError
 
 MAX_SQL_CHARACTERS = 1_000_000
+_DATE_PARTS = frozenset({"DAY", "WEEK", "ISOWEEK", "MONTH", "QUARTER", "YEAR", "ISOYEAR"})
+_CHANGES = (exp.DML, exp.DDL, exp.Command, exp.Drop, exp.Alter)
 
 
 @functools.lru_cache(256)
@@ -30,6 +32,11 @@ def to_duckdb(sql: str) -> str:
         around = exp.Paren()
         division.replace(around)
         around.set("this", division)
+    for moved in list(tree.find_all(exp.DateAdd, exp.DateSub, exp.DateTrunc)):  # dates in BigQuery, times in DuckDB
+        if moved.key != "datetrunc" or moved.text("unit").upper() in _DATE_PARTS:
+            date = exp.Cast(to=exp.DataType.build("DATE"))
+            moved.replace(date)
+            date.set("this", moved)
     return tree.sql(dialect="duckdb")
 
 
@@ -43,11 +50,14 @@ def parse_query(sql: str) -> exp.Query:
         raise QueryError(f"not GoogleSQL: {_first_problem(error)}") from error
     if len(trees) != 1:
         raise QueryError(f"{len(trees)} statements; one query is wanted", hint="give one SELECT")
-    if not isinstance(trees[0], exp.Query):
+    query = trees[0]
+    changing = next((node for node in query.find_all(*_CHANGES) if not isinstance(node, exp.Query)), None)
+    if changing is not None or not isinstance(query, exp.Query):
         raise QueryError(
-            f"{trees[0].key.upper()} is not a query", hint="tables are written by `stream`, `replay` and `rollup` alone"
+            f"{(changing or query).key.upper()} is not a query",
+            hint="tables are written by `stream`, `replay` and `rollup` alone",
         )
-    return trees[0]
+    return query
 
 
 def _first_problem(error: Exception) -> str:

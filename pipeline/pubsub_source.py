@@ -27,8 +27,9 @@ from schemas.topic import PulledMessage, Subscription
 LOG = logging.getLogger(__name__)
 QUEUE_BYTES = 32_000_000
 QUEUE_MESSAGES = 2_000
-GROUP_EVENTS = 20_000
+GROUP_EVENTS = 10_000
 GROUP_BYTES = 16_000_000
+GROUPS_PER_BUNDLE = 4
 POLL_S = 0.01
 LEASE_EVERY_S = 3.0
 ACK_EVERY_S = 0.2
@@ -288,5 +289,5 @@ class PubSubSource(UnboundedSource):
 def read_local(config: ShopConfig, run_seconds: float) -> beam.PTransform:
     """Reads the subscription on Beam's local runner, through the puller that `stream` has shared."""
     return ReadFromUnboundedSource(
-        PubSubSource(config.subscription, run_seconds), poll_interval=0.0, max_records_per_bundle=1
+        PubSubSource(config.subscription, run_seconds), poll_interval=0.0, max_records_per_bundle=GROUPS_PER_BUNDLE
     )

@@ -92,7 +92,7 @@ class LocalSession:
         with query_errors():
             cursor = self._cursor()
             try:
-                yield cursor.execute(statement.sql, statement.parameters or None).fetch_record_batch(RESULT_BATCH_ROWS)
+                yield cursor.execute(statement.sql, statement.parameters or None).to_arrow_reader(RESULT_BATCH_ROWS)
             finally:
                 cursor.close()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -13,12 +15,15 @@ from pipeline.decode import Decoder, EpochGuard
 from pipeline.entries import derive_entries
 from pipeline.process_warehouse import process_warehouse
 from pipeline.progress import PROGRESS
+from pipeline.warehouse import Applied
 from schemas.config import ShopConfig
 from schemas.errors import LtvError
 from schemas.event import Message
 
-FLUSH_ROWS = 20_000
+FLUSH_ROWS = 10_000
 FLUSH_BYTES = 64_000_000
+WRITES_AHEAD = 1
+"""Groups that wait for the writer while the next is decoded."""
 
 
 class Decode(beam.DoFn):
@@ -54,7 +59,10 @@ class KeyByPurchaseMonth(beam.DoFn):
 
 
 class Upsert(beam.DoFn):
-    """Writes what a bundle gathered in one transaction before the bundle ends; acknowledged is after that."""
+    """Writes each group of changes in one transaction, while the next group is decoded.
+
+    A bundle ends only when all that it gathered is committed: messages are acknowledged after that.
+    """
 
     def __init__(self, config: ShopConfig) -> None:
         self.config = config
@@ -65,10 +73,12 @@ class Upsert(beam.DoFn):
 
     def setup(self) -> None:
         self.warehouse = process_warehouse(self.config)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="upsert")
 
     def start_bundle(self) -> None:
         self._gathered: list[Changes] = []
         self._rows = self._bytes = 0
+        self._writing: deque[tuple[Changes, Future[Applied]]] = deque()
 
     def process(self, changes: Changes) -> None:
         self._gathered.append(changes)
@@ -79,14 +89,26 @@ class Upsert(beam.DoFn):
 
     def finish_bundle(self) -> None:
         self._flush()
+        while self._writing:
+            self._written()
+
+    def teardown(self) -> None:
+        self._writer.shutdown()
 
     def _flush(self) -> None:
         if not self._gathered:
             return
         changes = together(self._gathered)
         self._gathered, self._rows, self._bytes = [], 0, 0
+        while len(self._writing) >= WRITES_AHEAD:
+            self._written()
+        self._writing.append((changes, self._writer.submit(self.warehouse.apply, changes)))
+
+    def _written(self) -> None:
+        """Waits for the oldest write. Raises what it raised."""
+        changes, write = self._writing.popleft()
         try:
-            applied = self.warehouse.apply(changes)
+            applied = write.result()
         except LtvError as error:
             PROGRESS.failure = error
             raise

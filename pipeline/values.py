@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.columns import ColumnType, Kind
 
@@ -105,6 +106,15 @@ _BUILDERS: dict[Kind, Callable[[Sequence[Any], pa.DataType], pa.Array]] = {
     Kind.STRINGS: _lists,
     Kind.BOOL: _plain,
 }
+
+
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """A column as text (`schemas/types.md`, column «text»): a binary id, which is seldom UTF-8, as hexadecimal."""
+    if pa.types.is_binary(column.type):
+        return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
+    if pa.types.is_list(column.type):
+        return pc.binary_join(column, ",")
+    return column.cast(pa.string())
 
 
 def is_zero_date(value: object) -> bool:

@@ -113,6 +113,7 @@ def wire_schema(table: CatalogueTable, published: Collection[str]) -> TableSchem
 
 
 _SIZED = frozenset({"decimal", "bit", "datetime", "timestamp", "time"})
+_SIGNED = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "float", "double"})
 _SAME = {
     **dict.fromkeys(("tinytext", "mediumtext", "longtext"), "text"),
     **dict.fromkeys(("tinyblob", "mediumblob", "longblob"), "blob"),
@@ -128,7 +129,7 @@ def wire_type(column: CatalogueColumn) -> str:
         size = declared[len(column.type) :].partition(")")[0]
         return f"{column.type}{size})" if size.startswith("(") else column.type
     name = _SAME.get(column.type, column.type)
-    return f"{name} unsigned" if " unsigned" in declared and name != "year" else name
+    return f"{name} unsigned" if " unsigned" in declared and column.type in _SIGNED else name
 
 
 def read_cascades(connection: pymysql.connections.Connection[Any], tables: Collection[str]) -> list[Cascade]:

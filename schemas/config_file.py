@@ -49,7 +49,7 @@ def parse_config(text: str, *, source: str = "shop.yaml", folder: Path | None = 
         raise ConfigError([f"{where}{problem}"], source=source) from error
     if not isinstance(data, dict):
         raise ConfigError(["must be a mapping, such as `time_zone: Europe/Paris`"], source=source)
-    problems: list[str] = []
+    problems = _twice(node)
     data = _with_preset(data, problems)
     lines = _lines(node)
     parts: dict[str, Any] = {}
@@ -207,6 +207,22 @@ def _at(place: tuple[str, ...], lines: Mapping[tuple[str, ...], int]) -> str:
             return f"line {lines[place]}: "
         place = place[:-1]
     return ""
+
+
+def _twice(node: yaml.Node | None, place: tuple[str, ...] = ()) -> list[str]:
+    """Keys that stand twice in one mapping: YAML would take the last without a word."""
+    found: list[str] = []
+    if isinstance(node, yaml.MappingNode):
+        names = [str(key.value) for key, _ in node.value]
+        for index, (key, value) in enumerate(node.value):
+            here = (*place, names[index])
+            if names[index] in names[:index]:
+                found.append(f"line {key.start_mark.line + 1}: {'.'.join(here)}: stands here twice")
+            found += _twice(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            found += _twice(value, place)
+    return found
 
 
 def _lines(node: yaml.Node | None, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:

@@ -283,9 +283,7 @@ def test_oversized_row_is_named(shop: Shop) -> None:
     until(lambda: sink.ids() == [1, 2])
 
 
-def test_statement_dml_stops(shop: Shop, server: Any) -> None:
-    if server.flavor == "mysql":
-        pytest.skip("MySQL 9.7 has no statement format any more")
+def test_statement_dml_stops(shop: Shop) -> None:
     shop.insert(1, 2)
     shop.sql("SET SESSION binlog_format = STATEMENT", "UPDATE orders SET amount = 1", "SET SESSION binlog_format = ROW")
     with pytest.raises(StatementInBinlog) as caught:

@@ -28,7 +28,7 @@ def test_golden(case: dict[str, Any], server: Any, database: str, tmp_path: Path
     shop = Shop(server.connect, server.dsn, database, tmp_path, server_id, table="")
     for role, changes in case.get("tables", {}).items():
         shop.settings["tables"][role] |= changes
-    shop.write()
+    shop.write(mirror=[f"{database}.{table}" for table in case.get("mirror", ())])
     shop.sql(*(statement.replace("{database}", database) for statement in case["sql"]))
     shop.run()
     lines = shop.lines()

@@ -44,7 +44,12 @@ def refusal(shop: Shop, **options: Any) -> LtvError:
     return caught.value
 
 
-SETTINGS = ["binlog_format = STATEMENT", "binlog_row_image = MINIMAL", "binlog_row_metadata = MINIMAL", "log_bin_compress = ON"]
+SETTINGS = [
+    "binlog_format = STATEMENT",
+    "binlog_row_image = MINIMAL",
+    "binlog_row_metadata = MINIMAL",
+    "log_bin_compress = ON",
+]
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -67,7 +72,7 @@ def test_check_shows_everything_at_once(shop: Shop) -> None:
         "CREATE TABLE prefixed (a VARCHAR(200), PRIMARY KEY (a(10)))",
         "CREATE TABLE odd (id INT PRIMARY KEY, u UUID, i INET6, z TEXT COMPRESSED, ok INT)",
         "CREATE TABLE old (id INT PRIMARY KEY) ENGINE = MyISAM",
-        "CREATE TABLE child (id INT PRIMARY KEY, parent BIGINT, FOREIGN KEY (parent) REFERENCES orders (id) ON DELETE CASCADE)",
+        "CREATE TABLE child (id INT PRIMARY KEY, a BIGINT, FOREIGN KEY (a) REFERENCES orders (id) ON DELETE CASCADE)",
         "CREATE VIEW seen AS SELECT * FROM orders",
         "CREATE TABLE charges (id INT PRIMARY KEY, order_id INT, amount DOUBLE, created DATETIME, other INT)",
     )
@@ -118,7 +123,10 @@ def test_check_of_a_sound_shop(shop: Shop) -> None:
 
 
 def test_grants(shop: Shop) -> None:
-    shop.sql("CREATE USER poor@'127.0.0.1' IDENTIFIED BY 'p'", f"GRANT SELECT (id) ON {shop.database}.orders TO poor@'127.0.0.1'")
+    shop.sql(
+        "CREATE USER poor@'127.0.0.1' IDENTIFIED BY 'p'",
+        f"GRANT SELECT (id) ON {shop.database}.orders TO poor@'127.0.0.1'",
+    )
     shop.write(source=shop.settings["source"].replace("root@", "poor:p@"))
     message = refusal(shop).message
     assert "lacks REPLICATION SLAVE" in message
@@ -159,11 +167,8 @@ def test_wrong_password_and_nobody_there(shop: Shop) -> None:
 
 
 def test_bad_command_lines(shop: Shop) -> None:
-    for program in (
-        shop.program("--epoch", "x"),
-        shop.program("--from", "yesterday"),
-        shop.program("--epoch", "70000"),
-    ):
+    for arguments in (("--epoch", "x"), ("--from", "yesterday"), ("--epoch", "70000")):
+        program = shop.program(*arguments)
         _, errors = program.communicate(timeout=20)
         assert program.returncode == 2, errors
         assert "Traceback" not in errors
@@ -273,5 +278,3 @@ def test_table_that_loses_its_key(shop: Shop) -> None:
     error = refusal(shop)
     assert "no primary key" in error.message and error.table == f"{shop.database}.orders"
     assert shop.ids() == [1]
-
-

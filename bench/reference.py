@@ -1,0 +1,60 @@
+"""The worker's baselines: mysql-replication decoding the same log, and MariaDB's own program printing it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+from pymysqlreplication import BinLogStreamReader
+from pymysqlreplication.row_event import WriteRowsEvent
+
+from demo.mariadb import find_program
+from demo.process import ServerFailed
+from demo.servers import MariaDB
+
+LONGEST_S = 300.0
+SERVER_ID = 5502
+
+
+def decode(database: MariaDB, log: str, rows: int) -> float:
+    """Rows per second of mysql-replication over the first `rows` inserted rows of the log; nothing is made of them."""
+    reader = BinLogStreamReader(
+        connection_settings={
+            "host": database.host,
+            "port": database.port,
+            "user": database.user,
+            "passwd": database.password,
+        },
+        server_id=SERVER_ID,
+        log_file=log,
+        log_pos=4,
+        resume_stream=True,
+        only_events=[WriteRowsEvent],
+        blocking=False,
+    )
+    found, began = 0, time.monotonic()
+    try:
+        for event in reader:
+            found += len(event.rows)
+            if found >= rows:
+                break
+        seconds = time.monotonic() - began
+    finally:
+        reader.close()
+    if found < rows:
+        raise ServerFailed(f"mysql-replication read {found:,} of {rows:,} rows of {log}")
+    return found / seconds
+
+
+def print_log(database: MariaDB, log: str) -> float | None:
+    """Seconds of `mariadb-binlog -vv`, which decodes a log's file in C++ and prints it; None where not installed."""
+    program = find_program("mariadb-binlog")
+    if program is None:
+        return None
+    command = [program, "--no-defaults", "-vv", "--base64-output=decode-rows", str(database.folder / "data" / log)]
+    began = time.monotonic()
+    subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+        timeout=LONGEST_S,
+    )  # fmt: skip
+    return time.monotonic() - began
