@@ -12,7 +12,7 @@ from demo.servers import MariaDB
 from demo.tables import create_tables
 
 ROWS_A_STATEMENT = 1_000
-_ORDER = "INSERT INTO orders (id, order_date, status, country, customer_id, amount, updated_at)"
+ORDER_COLUMNS = "INSERT INTO orders (id, order_date, status, country, customer_id, amount, updated_at)"
 _VALUES = (
     "{key}, '2026-01-01' + INTERVAL {key} MOD 700 HOUR, ELT(1 + {key} MOD 3, 'paid', 'shipped', 'completed'),"
     " ELT(1 + {key} MOD 4, 'FR', 'US', 'ES', 'DE'), 1 + {key} MOD 50000, {key} MOD 30000 / 100, '2026-01-31 10:00:00'"
@@ -35,7 +35,8 @@ def single_rows(connection: pymysql.connections.Connection[Any], first: int, row
     """`rows` transactions of one order each."""
     _execute(
         connection,
-        f"BEGIN NOT ATOMIC FOR i IN {first}..{first + rows - 1} DO {_ORDER} VALUES ({order_values('i')}); END FOR; END",
+        f"BEGIN NOT ATOMIC FOR i IN {first}..{first + rows - 1} DO"
+        f" {ORDER_COLUMNS} VALUES ({order_values('i')}); END FOR; END",
     )
 
 
@@ -45,7 +46,7 @@ def large_inserts(
     """Transactions of one INSERT of `each` orders."""
     for start in range(first, first + rows, each):
         end = min(start + each, first + rows) - 1
-        _execute(connection, f"{_ORDER} SELECT {order_values('seq')} FROM seq_{start}_to_{end}")
+        _execute(connection, f"{ORDER_COLUMNS} SELECT {order_values('seq')} FROM seq_{start}_to_{end}")
 
 
 def new_log(connection: pymysql.connections.Connection[Any]) -> str:
@@ -76,7 +77,7 @@ class Traffic(threading.Thread):
         self._sql = (
             f"BEGIN NOT ATOMIC DECLARE n INT DEFAULT 0; DECLARE pause DOUBLE; DECLARE began DOUBLE DEFAULT {clock};"
             f" WHILE {clock} < began + {seconds:f} DO"
-            f" {_ORDER} VALUES ({order_values(f'({first} + n)')}); SET n = n + 1;"
+            f" {ORDER_COLUMNS} VALUES ({order_values(f'({first} + n)')}); SET n = n + 1;"
             f" SET pause = began + n / {per_second:f} - {clock};"
             " IF pause > 0.0002 THEN DO SLEEP(pause); END IF;"
             " END WHILE; SELECT n; END"

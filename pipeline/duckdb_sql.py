@@ -44,6 +44,18 @@ def retype_column(table: str, name: str, duckdb_type: str) -> Statement:
     return Statement(f"ALTER TABLE {raw(table)} ALTER COLUMN {quoted(name)} TYPE {duckdb_type}")
 
 
+def retype_key(table: str, columns: Mapping[str, str], key: Sequence[str]) -> list[Statement]:
+    """The table anew, in the types of `columns`: DuckDB changes no type under a primary key."""
+    lines = [f"{quoted(name)} {kind}" for name, kind in columns.items()]
+    new = f"{table} retyped"
+    return [
+        Statement(f"CREATE TABLE {raw(new)} ({', '.join(lines)}, PRIMARY KEY ({listed(key)}))"),
+        Statement(f"INSERT INTO {raw(new)} ({listed(columns)}) SELECT {listed(columns)} FROM {raw(table)}"),
+        Statement(f"DROP TABLE {raw(table)}"),
+        Statement(f"ALTER TABLE {raw(new)} RENAME TO {quoted(table)}"),
+    ]
+
+
 def create_view(table: str, columns: Sequence[str], origin: str | None = None) -> Statement:
     """What consumers read: a table's live rows. Its own floor counts, or that of the table named in column `origin`."""
     shown = [name for name in columns if name != "_deleted"]

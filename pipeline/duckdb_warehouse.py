@@ -88,7 +88,7 @@ class DuckDBWarehouse:
             self._columns = self._stored()
         try:
             for table, batches in _by_table(changes.batches).items():
-                for _, alike in itertools.groupby(batches, lambda batch: batch.rows.schema):
+                for _, alike in itertools.groupby(batches, lambda batch: stored_columns(batch.layout)):
                     self._upsert_table(table, list(alike), statements, inputs, now)
             if changes.entries:
                 rows = _arriving(changes.entries, now)
@@ -157,9 +157,11 @@ class DuckDBWarehouse:
                     known[name] = kind.duckdb()
                     changed = True
                 elif known[name] != kind.duckdb() and (wider := _wider(known[name], kind.duckdb())) != known[name]:
-                    statements.append(sql.retype_column(table, name, wider))
                     known[name] = wider
                     changed = True
+                    statements += (
+                        sql.retype_key(table, known, key) if name in key else [sql.retype_column(table, name, wider)]
+                    )
             if not changed:
                 return
         view = sql.create_history_view if history else sql.create_view

@@ -129,16 +129,20 @@ class Puller:
         self.subscription.close()
         self._pulling.join(timeout=5)
 
+    def _room(self) -> bool:
+        """Waits until the queue has room. False where the pulling is to end."""
+        with self._changed:
+            while self._waiting_bytes >= self._queue_bytes or len(self._waiting) >= QUEUE_MESSAGES:
+                if self._stopping:
+                    return False
+                self._changed.wait(1)
+            return not self._stopping
+
     def _pull(self) -> None:
         pause = 0.0
         while True:
-            with self._changed:
-                while not self._stopping and (
-                    self._waiting_bytes >= self._queue_bytes or len(self._waiting) >= QUEUE_MESSAGES
-                ):
-                    self._changed.wait(1)
-                if self._stopping:
-                    return
+            if not self._room():
+                return
             try:
                 pulled = self.subscription.pull()
                 pause = 0.0

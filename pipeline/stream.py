@@ -85,6 +85,7 @@ def _run_until_stopped(
         PROGRESS.failure = None
         try:
             run_graph(lambda pipeline: build(pipeline, read_local(config, RUN_SECONDS), config), beam_arguments)
+            puller.give_back()  # nothing, unless the runner ended without finalizing its last bundle
             pause = 0.0
         except Exception as error:
             failure = PROGRESS.failure or puller.error or error

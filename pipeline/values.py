@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -62,6 +63,13 @@ def _floats(values: Sequence[Any], target: pa.DataType) -> pa.Array:
     return pa.array(values, target)
 
 
+def _json(values: Sequence[Any], target: pa.DataType) -> pa.Array:
+    for value in values:
+        if value is not None:
+            orjson.loads(value)
+    return pa.array(values, target)
+
+
 def _lists(values: Sequence[Any], target: pa.DataType) -> pa.Array:
     if any(type(value) is str for value in values):  # Arrow would take its characters
         raise ValueProblem("a text instead of a list")
@@ -102,7 +110,7 @@ _BUILDERS: dict[Kind, Callable[[Sequence[Any], pa.DataType], pa.Array]] = {
     Kind.DATE: _from_text,
     Kind.DATETIME: _from_text,
     Kind.TIMESTAMP: _from_text,
-    Kind.JSON: _plain,
+    Kind.JSON: _json,
     Kind.STRINGS: _lists,
     Kind.BOOL: _plain,
 }

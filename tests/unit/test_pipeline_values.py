@@ -20,7 +20,7 @@ from schemas.columns import warehouse_type
         ("double", "5"), ("double", True), ("double", 2**53 + 1),
         ("varchar", 5), ("varchar", True), ("varchar", ["a"]), ("varchar", {}),
         ("set", "abc"), ("set", [1]), ("set", {}), ("set", 5),
-        ("json", {"a": 1}), ("json", 5),
+        ("json", {"a": 1}), ("json", 5), ("json", "x"), ("json", ""), ("json", '{"a":1'), ("json", '{"a": NaN}'),
         ("date", "2022-02-30"), ("date", "2022-1-3"), ("date", "20220113"), ("date", 19005), ("date", ""),
         ("datetime", "2022-01-13T10:00:00Z"), ("datetime", "2022-01-13T24:00:00"), ("datetime", 5),
         ("datetime", "2022-01-13T10:00:00.1234567"),

@@ -1,4 +1,4 @@
-"""The month of a purchase is the shop's: either side of midnight at the end of a month, with and without summer time."""
+"""The month of a purchase is the shop's: either side of midnight at the end of a month, in summer and winter time."""
 
 from __future__ import annotations
 
