@@ -66,6 +66,7 @@ class LocalSession:
         except duckdb.Error as error:
             raise open_error(path, error) from error
         self._writing = threading.Lock()
+        self._beside = threading.Lock()
         self._writer = self._cursor()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -81,7 +82,7 @@ class LocalSession:
         own_connection: bool = False,
     ) -> pa.RecordBatchReader:
         if own_connection:
-            with query_errors(), closing(self._cursor()) as cursor:
+            with self._beside, query_errors(), closing(self._cursor()) as cursor:
                 return _transaction(cursor, statements, inputs or {}).to_reader()
         with self._writing, query_errors():
             return _transaction(self._writer, statements, inputs or {}).to_reader()
@@ -117,7 +118,7 @@ def _transaction(
             for statement in statements:
                 cursor.execute(statement.sql, statement.parameters or None)
             if statements and cursor.description:
-                result = cursor.fetch_arrow_table()
+                result = cursor.to_arrow_table()
             cursor.execute("COMMIT")
         except BaseException:
             with suppress(duckdb.Error):  # a failed COMMIT has rolled back already

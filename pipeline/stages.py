@@ -26,6 +26,10 @@ WRITES_AHEAD = 1
 """Groups that wait for the writer while the next is decoded."""
 
 
+WRITER = ThreadPoolExecutor(1, thread_name_prefix="upsert")
+"""Of the process: Beam's local runner makes a DoFn anew in every run and does not always tear it down."""
+
+
 class Decode(beam.DoFn):
     """Lists of messages → `Changes`. What cannot be applied is inside them as dead letters."""
 
@@ -73,7 +77,6 @@ class Upsert(beam.DoFn):
 
     def setup(self) -> None:
         self.warehouse = process_warehouse(self.config)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="upsert")
 
     def start_bundle(self) -> None:
         self._gathered: list[Changes] = []
@@ -92,9 +95,6 @@ class Upsert(beam.DoFn):
         while self._writing:
             self._written()
 
-    def teardown(self) -> None:
-        self._writer.shutdown()
-
     def _flush(self) -> None:
         if not self._gathered:
             return
@@ -102,7 +102,7 @@ class Upsert(beam.DoFn):
         self._gathered, self._rows, self._bytes = [], 0, 0
         while len(self._writing) >= WRITES_AHEAD:
             self._written()
-        self._writing.append((changes, self._writer.submit(self.warehouse.apply, changes)))
+        self._writing.append((changes, WRITER.submit(self.warehouse.apply, changes)))
 
     def _written(self) -> None:
         """Waits for the oldest write. Raises what it raised."""

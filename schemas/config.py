@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -257,17 +255,18 @@ class ShopConfig(Model):
         return [column for column in columns if column in wanted]
 
     def settings(self) -> dict[str, Any]:
-        """What the derived rows depend on; a warehouse keeps it and refuses another (`settings_fingerprint`)."""
+        """What the ltv entries depend on; a warehouse keeps it and refuses another."""
+        money = {role: table for role, table in self.tables.items() if role in ("orders", "charges", "refunds")}
         return {
             "counted": self.counted.model_dump(mode="json", by_alias=True) if self.counted else None,
             "time_zone": self.time_zone,
             "currency": self.currency,
             "guests": sorted(self.guest_values),
-            "tables": {role: table.model_dump(mode="json", by_alias=True) for role, table in self.tables.items()},
+            "tables": {
+                role: table.model_dump(mode="json", by_alias=True, include={"name", "columns", "where", "sign"})
+                for role, table in sorted(money.items())
+            },
         }
-
-    def settings_fingerprint(self) -> str:
-        return hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode()).hexdigest()[:16]
 
     def need(self, *fields: str) -> None:
         """Raises ConfigError naming every one of `fields` that is not set."""

@@ -284,5 +284,5 @@ def test_null_fulfils_no_condition() -> None:
     ],
 )
 def test_what_rows_are_derived_with_shows_in_the_fingerprint(fields: dict[str, Any]) -> None:
-    assert shop(**fields).settings_fingerprint() != shop().settings_fingerprint()
-    assert shop(topic="other").settings_fingerprint() == shop().settings_fingerprint()
+    assert shop(**fields).settings() != shop().settings()
+    assert shop(topic="other").settings() == shop().settings()
