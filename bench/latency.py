@@ -9,6 +9,7 @@ from typing import Any
 
 import pymysql
 
+from bench.pubsub_hop import publish_to_pulled
 from bench.results import Result, Target
 from bench.scene import Scene
 from bench.timed_orders import TimedOrders, Visible
@@ -33,6 +34,14 @@ def run(scene: Scene) -> Iterator[Result]:
     database, emulator = scene.database(), scene.emulator()
     placing = scene.running.enter_context(contextlib.closing(open_database(database)))
     asking = scene.running.enter_context(contextlib.closing(database.connect(database="shop", autocommit=True)))
+    hop = publish_to_pulled(scene.shop("hop"), EVERY_S, BASELINE_S)
+    yield Result(
+        "latency",
+        "of it in the emulator alone, median",
+        quantile(hop, 0.5) * 1000,
+        "ms",
+        note=f"{emulator.kind}'s Pub/Sub emulator, publish → pulled, nothing else running",
+    )
     stack = scene.running.enter_context(Stack(scene.folder, shop_config(database.dsn(), 5501), emulator))
     stack.start_worker()
     stack.start_pipeline()

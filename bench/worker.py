@@ -62,33 +62,38 @@ def run(scene: Scene) -> Iterator[Result]:
 
 
 def _case(scene: Scene, database: MariaDB, case: Case, log: str, rows: int) -> Iterator[Result]:
-    baseline = reference.decode(database, log, min(rows, case.decoded))
+    decoded = max(1, min(rows, case.decoded) // 2)
+    before = reference.decode(database, log, decoded)
     files = scene.shop(f"{case.name}-files", database.dsn())
     topic = scene.shop(f"{case.name}-pubsub", database.dsn())
     runs = (
         ("files", files, ("--to", str(files.folder / "changes")), case.to_files),
         ("Pub/Sub", topic, (), case.to_pubsub),
     )
+    timed = []
     for goal, shop, arguments, target in runs:
         finished = shop.worker("--until-caught-up", "--from", f"{log}:4", *arguments)
-        seconds = _seconds(finished, rows)
-        if arguments:
-            _count(files, rows)
+        timed.append((goal, target, finished, _seconds(finished, rows)))
+    _count(files, rows)
+    limit = reference.print_log(database, log)
+    after = reference.decode(database, log, decoded)
+    baseline = (before.rows + after.rows) / (before.seconds + after.seconds)
+    cpu = (before.rows + after.rows) / (before.cpu_seconds + after.cpu_seconds)
+    what = f"mysql-replication decodes {decoded:,} rows before and after, {case.what}"
+    for goal, target, finished, seconds in timed:
         yield Result(
             "worker",
             f"{case.what} → {goal}",
             rows / seconds,
             "rows/s",
             baseline,
-            f"mysql-replication decodes {min(rows, case.decoded):,}",
+            what,
             target,
-            f"{seconds:.2f} s; the whole command {finished.seconds:.2f} s, {finished.cpu_seconds:.2f} s of processor"
-            f" time, at most {finished.peak_rss / 1e6:.0f} MB",
+            f"{seconds:.2f} s; the whole command {finished.seconds:.2f} s, at most {finished.peak_rss / 1e6:.0f} MB;"
+            f" by processor time, its start included, {rows / finished.cpu_seconds:,.0f} rows/s against {cpu:,.0f}",
         )
-    limit = reference.print_log(database, log)
     if limit:
-        what = f"{case.what}: mariadb-binlog -vv"
-        yield Result("worker", what, rows / limit, "rows/s", baseline, "mysql-replication")
+        yield Result("worker", f"{case.what}: mariadb-binlog -vv", rows / limit, "rows/s", baseline, what)
 
 
 def _seconds(finished: Finished, rows: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sys
@@ -14,6 +15,8 @@ from schemas.checkpoint import Place
 from schemas.sequence import binlog_number
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
     from typing_extensions import Self
 
 SAY_EVERY_S = 10.0
@@ -75,11 +78,18 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 
-def _line(progress: Progress) -> Live:
+@functools.cache
+def _console() -> Console:
+    """One for the live line and the log lines, which it prints above."""
     from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _line(progress: Progress) -> Live:
     from rich.live import Live
 
-    return Live(progress, console=Console(stderr=True), refresh_per_second=4)
+    return Live(progress, console=_console(), refresh_per_second=4)
 
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -106,10 +116,9 @@ def set_up_logging(live: bool) -> None:
     """To stderr: readable beside the live line of a terminal, JSON otherwise."""
     handler: logging.Handler
     if live:
-        from rich.console import Console
         from rich.logging import RichHandler
 
-        handler = RichHandler(console=Console(stderr=True), show_path=False)
+        handler = RichHandler(console=_console(), show_path=False)
         handler.setFormatter(_WithExtra())
     else:
         handler = logging.StreamHandler(sys.stderr)

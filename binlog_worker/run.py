@@ -185,7 +185,7 @@ def _follow(
             server_id,
             place.file,
             place.position,
-            heartbeat=min(options.server_heartbeat_s, config.heartbeat_seconds),
+            heartbeat=min(options.server_heartbeat_s, config.heartbeat_seconds / 4),  # it wakes us for ours
             read_timeout=options.read_timeout_s,
         )
 

@@ -147,7 +147,7 @@ def _catch_up(stack: Stack, warehouse: Warehouse, connection: Any) -> None:
     target = (binlog_number(file)[1], int(position))
 
     def caught_up() -> bool:
-        newest = newest_applied(warehouse)
+        newest = newest_applied(warehouse, dt.datetime.now(dt.timezone.utc))
         return bool(newest) and parse_sequence(newest)[1:3] >= target
 
     stack.wait_until(caught_up, CATCH_UP_S, "the pipeline catches up")
@@ -210,7 +210,7 @@ def _redraw(
     changed = {key for key, ltv in now.items() if before and before.get(key) != ltv}
     end = "Ctrl-C ends it" if endless else "live"
     title = f"LTV by cohort, net, cumulated, {config.currency}, at {dt.datetime.now():%H:%M:%S} ({end})"  # noqa: DTZ005
-    shown.update(triangle(cells, changed, title))
+    shown.update(triangle(cells, changed, title, shown.console.width))
     return now
 
 

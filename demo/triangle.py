@@ -10,10 +10,12 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-SHOWN_MONTHS = (0, 1, 2, 3, 6, 9, 12, 18, 23)
+SHOWN_MONTHS = (0, 1, 2, 3, 6, 12)
+WIDE_MONTHS = (0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 18, 21)
+WIDE_COLUMNS = 130
 
 
-def triangle(cells: Iterable[dict[str, Any]], changed: set[tuple[dt.date, int]], title: str) -> Table:
+def triangle(cells: Iterable[dict[str, Any]], changed: set[tuple[dt.date, int]], title: str, width: int) -> Table:
     """Cells of `ltv_cohorts` as a table; those in `changed` (cohort month, month number) stand out, open ones slant.
 
     Guests are left out here: each of their orders is a cohort member of its own and never comes back.
@@ -23,12 +25,13 @@ def triangle(cells: Iterable[dict[str, Any]], changed: set[tuple[dt.date, int]],
         if not cell["is_guest"]:
             rows.setdefault(cell["cohort_month"], {})[cell["month_number"]] = cell
     longest = max((number for row in rows.values() for number in row), default=0)
-    shown = [number for number in SHOWN_MONTHS if number <= longest]
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1))
+    months = WIDE_MONTHS if width >= WIDE_COLUMNS else SHOWN_MONTHS
+    shown = [number for number in months if number <= longest]
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("cohort")
-    table.add_column("customers", justify="right")
+    table.add_column("buyers", justify="right")
     for number in shown:
-        table.add_column(f"month {number}", justify="right")
+        table.add_column(f"month {number}", justify="right", no_wrap=True)
     table.add_column("now", justify="right")
     for cohort, row in sorted(rows.items()):
         last = max(row)

@@ -39,13 +39,18 @@ class Reload:
 
 @dataclass(frozen=True)
 class Arrival:
-    """Message `number` of a worker's `run` has arrived; `committed_at` is in microseconds since 1970, UTC."""
+    """Message `number` of a worker's `run` has arrived; `committed_at` is in microseconds since 1970, UTC.
+
+    The run goes on where message `after_number` of the run `after_run` was confirmed; "" where it follows none.
+    """
 
     source: str
     run: str
     number: int
     last_sequence: str
     committed_at: int
+    after_run: str = ""
+    after_number: int = 0
 
 
 @dataclass(frozen=True)

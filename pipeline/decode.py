@@ -334,17 +334,28 @@ def committed_us(source: dict[str, Any]) -> int:
 def arrival_of(message: Message) -> Arrival | None:
     """The arrival that a message's attributes tell of, or None where it carries no number."""
     attributes = message.attributes
-    run, number = attributes.get("run", ""), attributes.get("number", "")
-    if not run or len(run) > 100 or not number.isascii() or not number.isdigit() or len(number) > 18:
+    run, number = attributes.get("run", "")[:100], _count(attributes.get("number", ""))
+    if not run or number is None:
         return None
+    after_run, _, after_number = attributes.get("after", "")[:120].rpartition(":")
     try:
         instant = dt.datetime.fromisoformat(attributes.get("committed_at", "").replace("Z", "+00:00"))
         microseconds = (instant - dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)) // dt.timedelta(microseconds=1)
     except (ValueError, TypeError):
         microseconds = 0
     return Arrival(
-        attributes.get("source", "")[:200], run, int(number), attributes.get("last_sequence", "")[:LENGTH], microseconds
+        attributes.get("source", "")[:200],
+        run,
+        number,
+        attributes.get("last_sequence", "")[:LENGTH],
+        microseconds,
+        after_run,
+        _count(after_number) or 0,
     )
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def dead_row(

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class DuckDBServer:
     def __init__(self, session: LocalSession) -> None:
         self.session = session
         self._token = secrets.token_bytes(32)
-        self._listener = Listener(("127.0.0.1", 0), backlog=MAX_CONNECTIONS, authkey=self._token)
+        self._listener = Listener(("127.0.0.1", 0), backlog=MAX_CONNECTIONS)
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._open: set[Connection] = set()
         self._closing = False
@@ -66,7 +66,7 @@ class DuckDBServer:
         while not self._closing:
             try:
                 connection = self._listener.accept()
-            except (OSError, EOFError, AuthenticationError):
+            except (OSError, EOFError):
                 continue
             if self._closing or not self._slots.acquire(timeout=5):
                 connection.close()
@@ -77,9 +77,11 @@ class DuckDBServer:
 
     def _serve(self, connection: Connection) -> None:
         try:
+            deliver_challenge(connection, self._token)  # here, for one that says nothing must not hold up the others
+            answer_challenge(connection, self._token)
             while True:
                 self._answer(connection)
-        except (EOFError, OSError, ValueError) as error:
+        except (EOFError, OSError, ValueError, AuthenticationError) as error:
             if not isinstance(error, EOFError):
                 LOG.info("a client of the warehouse went away: %s", error)
         finally:
@@ -106,8 +108,8 @@ class DuckDBServer:
     def close(self) -> None:
         self._closing = True
         server_file(self.session.path).unlink(missing_ok=True)
-        with contextlib.suppress(OSError, EOFError, AuthenticationError):
-            Client(self._listener.address, authkey=self._token).close()  # wakes `accept`
+        with contextlib.suppress(OSError):
+            Client(self._listener.address).close()  # wakes `accept`
         self._thread.join(timeout=5)
         self._listener.close()
         for connection in list(self._open):
@@ -122,7 +124,7 @@ class RemoteSession:
         try:
             found = json.loads(server_file(path).read_text(encoding="utf-8"))
             self._connection: Connection = Client((found["host"], found["port"]), authkey=bytes.fromhex(found["token"]))
-        except (OSError, ValueError, KeyError, EOFError, AuthenticationError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, AuthenticationError) as error:
             raise WarehouseUnavailable(
                 f"{path} is held by another process that does not share it",
                 hint="a running `ltv-pipeline stream` shares its file; any other program has to close it first",

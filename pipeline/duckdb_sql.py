@@ -141,12 +141,16 @@ MERGE_ARRIVALS = [
             OVER (PARTITION BY run ORDER BY number, through) AS island FROM ordered
         )
         SELECT any_value(source) AS source, run, min(number) AS number, max(through) AS through,
-          max(last_sequence) AS last_sequence, max(committed_at) AS committed_at, max(received_at) AS received_at
+          max(after_run) AS after_run, max(after_number) AS after_number, max(last_sequence) AS last_sequence,
+          max(committed_at) AS committed_at, max(received_at) AS received_at
         FROM islands GROUP BY run, island"""
     ),
     Statement(f"DELETE FROM {raw('arrivals')}"),
     Statement(
-        f"INSERT INTO {raw('arrivals')} SELECT * FROM merged WHERE received_at > $now::TIMESTAMPTZ - INTERVAL 7 DAY"
+        f"""INSERT INTO {raw("arrivals")} SELECT * FROM merged
+        WHERE received_at > $now::TIMESTAMPTZ - INTERVAL 7 DAY OR run IN (SELECT after_run FROM merged
+          WHERE received_at > $now::TIMESTAMPTZ - INTERVAL 7 DAY)"""
     ),
 ]
-"""Joins what has arrived without gaps into one row, so that the table stays small; forgets runs of a week ago."""
+"""Joins what has arrived without gaps into one row, so that the table stays small. A run of more than a week ago is
+forgotten, unless one of this week follows it."""

@@ -198,6 +198,8 @@ class DuckDBWarehouse:
                     "run": [arrival.run for arrival in arrivals],
                     "number": [arrival.number for arrival in arrivals],
                     "through": [arrival.number for arrival in arrivals],
+                    "after_run": [arrival.after_run for arrival in arrivals],
+                    "after_number": [arrival.after_number for arrival in arrivals],
                     "last_sequence": [arrival.last_sequence for arrival in arrivals],
                     "committed_at": pa.array([arrival.committed_at for arrival in arrivals], pa.int64()).cast(
                         pa.timestamp("us", "UTC")

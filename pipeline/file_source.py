@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apache_beam as beam
+import orjson
 
 from schemas.errors import UsageError
 from schemas.event import Message
@@ -20,6 +21,7 @@ GROUP_BYTES = 4_000_000
 
 MAX_LINE_BYTES = 64_000_000
 _SCHEMA = b'{"schema":{'
+_HEARTBEAT = b'{"heartbeat"'
 
 
 def find_files(patterns: Sequence[str]) -> list[str]:
@@ -60,27 +62,38 @@ def messages_of(path: str, start: int, end: int, schema: bytes) -> Iterator[Mess
             file.seek(start - 1)
             file.readline(MAX_LINE_BYTES)
         offset = file.tell()
-        at, lines = offset, [schema] if schema else []
+        at, events = offset, []
         while offset < end:
             line = file.readline(MAX_LINE_BYTES)
             if not line:
                 break
             text = line.rstrip(b"\r\n")
-            if text.startswith(_SCHEMA) and b'"payload"' not in text:
-                if len(lines) > 1 or (lines and not lines[0].startswith(_SCHEMA)):
-                    yield _message(path, at, lines)
-                at, lines = offset, [text]
+            head = text.startswith(_SCHEMA) and is_schema(text)
+            alone = text.startswith((_HEARTBEAT, _SCHEMA)) or not schema
+            if events and (head or alone):
+                yield _message(path, at, [schema, *events])
+                events = []
+            if head:
+                schema = text
+            elif text and alone:
+                yield _message(path, offset, [text])
             elif text:
-                if not lines or not lines[0].startswith(_SCHEMA) or text.startswith(b'{"heartbeat"'):
-                    if len(lines) > 1:
-                        yield _message(path, at, lines)
-                    yield _message(path, offset, [text])
-                    lines = lines[:1] if lines and lines[0].startswith(_SCHEMA) else []
-                else:
-                    lines.append(text)
+                at = at if events else offset
+                events.append(text)
             offset += len(line)
-        if len(lines) > 1 or (lines and not lines[0].startswith(_SCHEMA)):
-            yield _message(path, at, lines)
+        if events:
+            yield _message(path, at, [schema, *events])
+
+
+def is_schema(line: bytes) -> bool:
+    """Whether a line that begins as a schema is one: events of another Debezium may begin alike.
+
+    One that is cut off counts as one too, so that its events are not taken for those of the schema before.
+    """
+    try:
+        return "payload" not in orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return True
 
 
 def schema_lines(path: str, starts: Sequence[int]) -> list[bytes]:
@@ -92,7 +105,7 @@ def schema_lines(path: str, starts: Sequence[int]) -> list[bytes]:
             while pending and pending[0] <= offset:
                 found.append(current)
                 pending.pop(0)
-            if line.startswith(_SCHEMA):
+            if line.startswith(_SCHEMA) and is_schema(line):
                 current = line.rstrip(b"\r\n")
             offset += len(line)
     return found + [current] * len(pending)

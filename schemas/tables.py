@@ -37,6 +37,8 @@ OWN_TABLES: dict[str, dict[str, ColumnType]] = {
         "run": STRING,
         "number": INT64,
         "through": INT64,
+        "after_run": STRING,
+        "after_number": INT64,
         "last_sequence": STRING,
         "committed_at": TIMESTAMP,
         "received_at": TIMESTAMP,
@@ -55,7 +57,8 @@ OWN_TABLES: dict[str, dict[str, ColumnType]] = {
     "reloads": {"table": STRING, "_sequence": STRING, "reason": STRING, "received_at": TIMESTAMP},
     "settings": {"key": STRING, "value": STRING},
 }
-"""Table → its columns. A row of `arrivals` covers the messages `number` to `through` of a run, without gaps."""
+"""Table → its columns. A row of `arrivals` covers the messages `number` to `through` of a run, without gaps; the run
+began where the messages up to `after_number` of the run `after_run` were confirmed."""
 
 OWN_KEYS: dict[str, tuple[str, ...]] = {
     "ltv_entries": ("entry_id",),

@@ -98,6 +98,17 @@ def test_messages_carry_what_the_pipeline_counts_on(shop: Shop) -> None:
         assert "table" not in message.attributes
 
 
+def test_both_halves_of_a_changed_key_have_numbers_of_their_own(shop: Shop) -> None:
+    shop.write(max_events_per_message=1)
+    shop.insert(1, 1)
+    shop.sql("UPDATE orders SET id = 2")
+    sink = Topic()
+    shop.run(sink)
+    attributes = sorted((message.attributes for message in sink.of()), key=lambda one: int(one["number"]))
+    assert [one["last_sequence"][-8:] for one in attributes] == ["00000000", "00000000", "00000001"]
+    assert all(one["first_sequence"] == one["last_sequence"] for one in attributes)
+
+
 def test_row_and_transaction_leave_at_once(shop: Shop) -> None:
     """A single order does not wait for company, nor for the server's heartbeat."""
     sink = Topic()
@@ -119,6 +130,14 @@ def test_idle_source_sends_heartbeats_and_moves_the_checkpoint(shop: Shop) -> No
         until(lambda: shop.checkpoint()["position"] >= end)
         until(lambda: parse_sequence(sink.of("heartbeat")[-1].attributes["last_sequence"]).position >= end)
     assert sink.ids() == []
+
+
+def test_the_start_is_kept_before_anything_leaves(shop: Shop) -> None:
+    """`--from now` means the same place after a crash, however early."""
+    places: list[dict[str, Any]] = []
+    shop.insert(1, 1)
+    shop.run(lambda messages: places.append(shop.checkpoint()))
+    assert places and f"{places[0]['file']}:{places[0]['position']}" == shop.begin
 
 
 def test_goes_on_from_the_checkpoint(shop: Shop) -> None:

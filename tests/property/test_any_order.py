@@ -36,9 +36,9 @@ class Crashing(LocalSession):
         super().__init__(":memory:")
         self.crash = False
 
-    def run(self, statements: Any, inputs: Any = None) -> Any:
+    def run(self, statements: Any, inputs: Any = None, **how: Any) -> Any:
         last = [Statement("SELECT error('crash')")] if self.crash else []
-        return super().run([*statements, *last], inputs)
+        return super().run([*statements, *last], inputs, **how)
 
 
 DATES = st.dates(dt.date(2022, 1, 1), dt.date(2022, 6, 30)).map(dt.date.isoformat)
@@ -102,7 +102,7 @@ def histories(draw: st.DrawFn) -> list[Any]:
     return changes
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories(), st.data())
 def test_any_order_any_batches_any_crash(changes: list[Any], data: st.DataObject) -> None:
     messages = as_messages(changes)
