@@ -16,10 +16,10 @@ PUBSUB = [
 ]
 WORKER = [
     *PUBSUB,
-    "PyMySQL[rsa]>=1.1,<2",  # login, TLS and catalogue; rsa: MySQL's caching_sha2_password without TLS
+    "PyMySQL[rsa]>=1.2,<2",  # login, TLS, catalogue and the dump; rsa: MySQL's caching_sha2_password without TLS
+    "google-cloud-storage>=2.16,<4",  # a checkpoint in gs://
     "prometheus-client>=0.20,<1",  # --metrics-port
     "tenacity>=8.3,<10",  # back-off with jitter
-    "sqlglot>=25,<31",  # reads DDL in the binlog
 ]
 LOCAL = [
     "duckdb>=1.5.5,<1.6",  # the local warehouse; 1.5 is what its upserts were measured on
@@ -57,7 +57,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
-    packages=find_packages(include=["schemas", "schemas.*", "binlog_worker", "binlog_worker.*", "pipeline", "pipeline.*"]),
+    packages=find_packages(include=["schemas*", "binlog_worker*", "pipeline*"]),
     package_data={"schemas": ["sql/*.sql", "shops/*.yaml", "types.md"]},
     install_requires=CORE,
     extras_require={

@@ -10,7 +10,8 @@ from datetime import datetime, timezone
 from binlog_worker import metrics
 from binlog_worker.sink import Confirmed, Sink
 from binlog_worker.stopping import Stopping
-from schemas.checkpoint import Checkpoint, CheckpointStore, Identity
+from schemas.checkpoint import Checkpoint, Identity
+from schemas.checkpoint_store import CheckpointStore
 from schemas.errors import Transient
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,12 @@ class Checkpointer:
         run: str,
         stopping: Stopping,
         *,
+        after: Checkpoint | None = None,
         every_s: float = EVERY_S,
     ) -> None:
+        """`after` is the checkpoint that the run goes on from: its last confirmed message stays the last until one of
+        this run is."""
+        self._after = after
         self._store, self._sink, self._identity, self._epoch, self._run = store, sink, identity, epoch, run
         self._stopping, self._every_s = stopping, every_s
         self._written: Confirmed | None = None
@@ -65,8 +70,7 @@ class Checkpointer:
             mark.place,
             mark.gtid,
             mark.gtid_set,
-            self._run,
-            mark.number,
+            *self._last_message(mark.number),
             now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             confirmed.files,
         )
@@ -74,6 +78,11 @@ class Checkpointer:
         self._written = confirmed
         metrics.CHECKPOINT_TIME.set(time.time())
         return checkpoint
+
+    def _last_message(self, number: int) -> tuple[str, int]:
+        if number == 0 and self._after is not None and self._after.epoch == self._epoch:
+            return self._after.run, self._after.number
+        return self._run, number
 
     def end(self) -> None:
         """Ends the thread, then writes what is confirmed by now."""

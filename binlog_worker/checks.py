@@ -151,7 +151,7 @@ def check_clock(facts: Facts) -> Iterator[Finding]:
 
 
 def check_start(facts: Facts, checkpoint: Checkpoint | None, tables: list[str]) -> Iterator[Finding]:
-    """Where a run would begin, and whether a batch is needed before it."""
+    """Where a run would begin, and what is older than that."""
     if facts.logs is None:
         return
     if checkpoint is None:
@@ -160,7 +160,7 @@ def check_start(facts: Facts, checkpoint: Checkpoint | None, tables: list[str]) 
             yield warn(
                 f"no checkpoint; the oldest log is {oldest}",
                 "what was written before it is not in the logs",
-                "run `ltv-pipeline batch`, which loads the tables and writes the checkpoint to start from",
+                "rows that never change again will be missing in the warehouse",
             )
         else:
             yield ok(f"no checkpoint; `run` starts with the first log, {oldest}")

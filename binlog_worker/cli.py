@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from binlog_worker.progress import set_up_logging
 from binlog_worker.run import Options, run
 from binlog_worker.stopping import Stopping
 from schemas.config_file import load_config
+from schemas.console import print_error, set_up_logging
 from schemas.errors import ConfigError, LtvError, UsageError
 
 log = logging.getLogger(__name__)
@@ -96,9 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(error: LtvError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+    print_error(error)
     bad = isinstance(error, UsageError | ConfigError)
     return BAD_USAGE if bad else FAILED
 

@@ -40,7 +40,8 @@ _DENIED = frozenset((1044, 1045, 1142, 1143, 1227, 1251, 1698, 3118, 4151))
 _OWN_ID = "give each worker and replica a server_id of its own in shop.yaml"
 START_HINT = "start at the beginning of an event, best of a transaction: --from FILE:POSITION"
 _RESTORE = (
-    "load the tables again with `ltv-pipeline batch`, which also sets a new start; keep binlogs longer than any outage"
+    "go on with `--epoch N --from earliest`; rows changed meanwhile stay as they were until they change again;"
+    " keep binlogs longer than any outage"
 )
 
 _TEXTS: tuple[tuple[str, type[LtvError], str], ...] = (

@@ -208,5 +208,5 @@ def parse_incident(data: bytes) -> None:
     message = data[HEADER_SIZE + 3 :].decode("utf-8", "backslashreplace")
     raise IncidentInBinlog(
         f"the server lost changes: incident {number} {message}".rstrip(),
-        hint="start behind it with --from, then load the tables again with `ltv-pipeline batch`",
+        hint="start behind it with --epoch N --from FILE:POSITION; rows changed in it stay as they were",
     )

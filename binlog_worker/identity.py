@@ -62,8 +62,9 @@ def check_identity(checkpoint: Checkpoint, found: ServerLogs, tables: Sequence[s
             raise PurgedBinlog(
                 f"the server no longer has {place.file}; its oldest log is {oldest}",
                 position=str(place),
-                hint="changes are lost: remove the checkpoint, run `ltv-pipeline batch`, which writes a new one, then"
-                " start again; keep logs longer (binlog_expire_logs_seconds)",
+                hint="what was logged in between is lost; go on with"
+                f" `--epoch {checkpoint.epoch + 1} --from earliest`: rows changed meanwhile stay as they were until they"
+                " change again. Keep logs longer than any outage (binlog_expire_logs_seconds)",
             )
         if place.file not in sizes:
             reasons.append(f"it has no {place.file}, although older and newer logs are there")
@@ -86,7 +87,7 @@ def changed(reasons: Sequence[str], checkpoint: Checkpoint, current: Place, tabl
         f"this is not the source that the checkpoint speaks of: {'; '.join(reasons)}",
         position=str(checkpoint.place),
         hint=f"if that is meant, start with `--epoch {checkpoint.epoch + 1} --from {current}` (or an earlier place that"
-        f" holds what was not delivered), then load again with `ltv-pipeline batch`: {', '.join(tables)}",
+        f" holds what was not delivered); rows that the stream missed stay as they were: {', '.join(tables)}",
     )
 
 

@@ -49,7 +49,10 @@ class _Open:
 
 
 class Packer:
-    """`put` takes finished messages; `source` is the attribute of that name, `run` that of this process's start."""
+    """`put` takes finished messages; `source` is the attribute of that name, `run` that of this process's start.
+
+    `after` ("run:number") is the confirmed message of the run before that this one goes on from.
+    """
 
     def __init__(
         self,
@@ -57,10 +60,12 @@ class Packer:
         source: str,
         run: str,
         *,
+        after: str = "",
         max_events: int = 500,
         max_bytes: int = 1_000_000,
     ) -> None:
-        self._put, self._source, self._run = put, source, run
+        self._put = put
+        self._always = {"source": source, "run": run, **({"after": after} if after else {})}
         self._max_events, self._max_bytes = max_events, max_bytes
         self._open: dict[str, _Open] = {}
         self.number = 0
@@ -144,7 +149,7 @@ class Packer:
 
     def _send(self, data: bytes, attributes: dict[str, str]) -> None:
         self.number += 1
-        self._put(Message(data, {**attributes, "source": self._source, "run": self._run, "number": str(self.number)}))
+        self._put(Message(data, {**attributes, **self._always, "number": str(self.number)}))
 
 
 def _oversized(changes: Changes, line: bytes) -> OversizedRow:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
-import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -90,45 +88,3 @@ def _line(progress: Progress) -> Live:
     from rich.live import Live
 
     return Live(progress, console=_console(), refresh_per_second=4)
-
-
-_PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line: time (ISO, UTC), level, logger, message, whatever `extra` holds, traceback."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line = {
-            "time": f"{at}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            **{name: value for name, value in vars(record).items() if name not in _PLAIN and value is not None},
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
-
-
-def set_up_logging(live: bool) -> None:
-    """To stderr: readable beside the live line of a terminal, JSON otherwise."""
-    handler: logging.Handler
-    if live:
-        from rich.logging import RichHandler
-
-        handler = RichHandler(console=_console(), show_path=False)
-        handler.setFormatter(_WithExtra())
-    else:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for noisy in ("google", "grpc", "urllib3"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-class _WithExtra(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        extra = [f"{name}={value}" for name, value in vars(record).items() if name not in _PLAIN and value is not None]
-        return "  ".join([super().format(record), *extra])

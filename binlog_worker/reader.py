@@ -240,7 +240,7 @@ class Reader:
                 table=", ".join(tables) or None,
                 position=event.at,
                 hint="set binlog_format=ROW globally and in the sessions that override it; then go on behind it with"
-                f" `--from {event.file}:{event.end} --epoch N`, and load again with `ltv-pipeline batch --table`",
+                f" `--from {event.file}:{event.end} --epoch N`; rows that it changed stay as they were",
             )
         if kind in (Kind.ROLLBACK, Kind.ROLLBACK_TO) and self._touched:
             why = f"{kind.value}: rows that were logged did not happen"

@@ -9,7 +9,7 @@ from binlog_worker.checks import check_start, failures, preflight
 from binlog_worker.facts import read_facts
 from binlog_worker.findings import Finding, Level
 from binlog_worker.server import login
-from schemas.checkpoint import open_checkpoint
+from schemas.checkpoint_store import open_checkpoint
 from schemas.config import ShopConfig
 
 _STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}

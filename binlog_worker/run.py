@@ -30,7 +30,8 @@ from binlog_worker.stopping import Stopping
 from binlog_worker.table_checks import problems
 from binlog_worker.tail import Tail
 from schemas.catalogue import wire_schema
-from schemas.checkpoint import Checkpoint, CheckpointStore, Identity, Place, open_checkpoint
+from schemas.checkpoint import Checkpoint, Identity, Place
+from schemas.checkpoint_store import CheckpointStore, open_checkpoint
 from schemas.config import ShopConfig
 from schemas.errors import SourceRefused
 from schemas.source import Server, describe_server
@@ -173,6 +174,7 @@ def _follow(
         sink.put,
         identity.text(start.epoch),
         run_id,
+        after=f"{checkpoint.run}:{checkpoint.number}" if checkpoint is not None and checkpoint.number else "",
         max_events=config.max_events_per_message,
         max_bytes=config.max_message_bytes,
     )
@@ -190,7 +192,9 @@ def _follow(
         )
 
     clock = ServerClock(config)
-    checkpointer = Checkpointer(store, sink, identity, start.epoch, run_id, stopping, every_s=options.checkpoint_s)
+    checkpointer = Checkpointer(
+        store, sink, identity, start.epoch, run_id, stopping, after=checkpoint, every_s=options.checkpoint_s
+    )
     tail = Tail(
         open_dump, reader, packer, sink, clock, stopping, progress,
         heartbeat_s=config.heartbeat_seconds,

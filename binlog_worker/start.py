@@ -105,5 +105,5 @@ def gtid_place(wanted: GtidSet, found: ServerLogs, server: Server, connection: C
             return Place(log.name, FIRST_POSITION)
     raise PurgedBinlog(
         "--from: transactions behind that GTID set are in logs that the server no longer has",
-        hint=f"its oldest log is {found.logs[0].name}; run `ltv-pipeline batch`, then start with --from now",
+        hint=f"its oldest log is {found.logs[0].name}; start there with --from earliest",
     )

@@ -143,9 +143,9 @@ def _cascades(table: CatalogueTable, facts: Facts, config: ShopConfig) -> Iterat
         what = f"{table.name}: foreign key {cascade.constraint} {cascade.rule} of {cascade.parent}"
         why = "rows changed by a cascade are not in the binlog"
         if config.allow_cascades:
-            yield warn(what, why, "run `ltv-pipeline batch` regularly, as allow_cascades says")
+            yield warn(what, why, "the warehouse keeps those rows as they were, as allow_cascades accepts")
         else:
-            yield fail(what, why, "make it ON … RESTRICT, or set `allow_cascades: true` and run batch regularly")
+            yield fail(what, why, "make it ON … RESTRICT, or accept stale rows with `allow_cascades: true`")
 
 
 def _some(names: Sequence[str], most: int = 12) -> str:

@@ -42,11 +42,13 @@ def open_duckdb(
     A short command may hold the file for a moment: `hold` waits 30 s for it, the others 3 s for the holder to share.
     Raises WarehouseError: locked and not shared, not a DuckDB file, no such folder.
     """
+    if read_only and not Path(path).exists():
+        raise WarehouseError(f"{path} does not exist", hint="`ltv-pipeline stream` or `replay` makes it")
     deadline = time.monotonic() + (HOLD_WAIT_S if hold else SHARE_WAIT_S)
     told = False
     while True:
         try:
-            session = LocalSession(path, read_only=read_only and Path(path).exists())
+            session = LocalSession(path, read_only=read_only)
             return DuckDBWarehouse(session, server=DuckDBServer(session) if hold else None, read_only=read_only)
         except WarehouseLocked as locked:
             if not hold:

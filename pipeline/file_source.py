@@ -62,7 +62,8 @@ def messages_of(path: str, start: int, end: int, schema: bytes) -> Iterator[Mess
             file.seek(start - 1)
             file.readline(MAX_LINE_BYTES)
         offset = file.tell()
-        at, events = offset, []
+        at = offset
+        events: list[bytes] = []
         while offset < end:
             line = file.readline(MAX_LINE_BYTES)
             if not line:

@@ -82,6 +82,10 @@ class TopicUnavailable(Transient):
     """Pub/Sub did not answer, or asked to try again."""
 
 
+class CheckpointUnavailable(Transient):
+    """The checkpoint's store did not answer, or asked to try again."""
+
+
 class WarehouseUnavailable(Transient):
     """The warehouse, or the process that serves its file, went away in the middle."""
 

@@ -104,7 +104,7 @@ def envelope(
 
 
 def reload_line(table: str, reason: str, source: dict[str, Any], ts_ms: int) -> bytes:
-    """The event that says: rows of `table` changed without row events; load it again by `batch --table`."""
+    """The event that says: rows of `table` changed without row events, so it has to be loaded again."""
     return orjson.dumps({"reload": {"table": table, "reason": reason}, "source": source, "ts_ms": ts_ms})
 
 

@@ -25,8 +25,10 @@ EQUAL_WITHIN_S = 60
 
 @pytest.mark.chaos
 def test_twenty_kills(server: Server, database: str, server_id: int, pubsub: PubSubEmulator, tmp_path: Path) -> None:
-    chance = random.Random(server_id)  # noqa: S311
-    config = shop_config(server.dsn, server_id, database=database, topic=f"kill-{database}", subscription=f"s-{database}")
+    chance = random.Random(server_id)
+    config = shop_config(
+        server.dsn, server_id, database=database, topic=f"kill-{database}", subscription=f"s-{database}"
+    )
     stop = threading.Event()
     done: list[int] = []
 

@@ -71,7 +71,9 @@ def test_the_case_study_out_of_the_binlog(
         write_case_study(connection, database)
         _ends_well(stack.start_worker("--from", begin, "--until-caught-up"), 60)
         client = topic.publisher()
-        topic.publish(client, topic.topic_path(PROJECT, names["topic"]), [Message(data, {}) for data in POISON.values()])
+        topic.publish(
+            client, topic.topic_path(PROJECT, names["topic"]), [Message(data, {}) for data in POISON.values()]
+        )
         client.transport.close()
         _ends_well(stack.start_pipeline("--until-idle", "2"), 60)
         stack.worker = stack.pipeline = None
@@ -88,9 +90,7 @@ def test_the_case_study_out_of_the_binlog(
 
 
 @pytest.mark.parametrize("command", ["rollup", "query"])
-def test_beside_a_running_stream(
-    command: str, pubsub: PubSubEmulator, server_id: int, tmp_path: Path
-) -> None:
+def test_beside_a_running_stream(command: str, pubsub: PubSubEmulator, server_id: int, tmp_path: Path) -> None:
     config = shop_config("mysql://root@127.0.0.1:1", server_id, topic=f"beside-{command}", subscription=f"b-{command}")
     with Stack(tmp_path, config, pubsub) as stack:
         stack.start_pipeline()

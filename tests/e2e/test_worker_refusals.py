@@ -189,7 +189,7 @@ def test_purged_log(shop: Shop) -> None:
     error = refusal(shop)
     assert isinstance(error, PurgedBinlog)
     assert newest in error.message and shop.checkpoint()["file"] in error.message
-    assert error.hint and "batch" in error.hint
+    assert error.hint and "--from earliest" in error.hint
     (shop.folder / "checkpoint.json").unlink()
     assert isinstance(refusal(shop), PurgedBinlog)
 

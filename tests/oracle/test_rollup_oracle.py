@@ -139,7 +139,8 @@ def in_plain_python(shop: Shop, as_of: dt.date) -> dict[str, Any]:
             ltv += cell["revenue"] + cell["refunds"]
             each = (ltv / len(members)).quantize(Decimal("0.0001"), ROUND_HALF_UP) if members else None
             table.append(
-                (first_day(group[0]), number, *group[1:], len(members), len(cell["active"]), cell["orders"], cell["revenue"],
+                (first_day(group[0]), number, *group[1:], len(members), len(cell["active"]), cell["orders"],
+                 cell["revenue"],
                  cell["refunds"], ltv, gross, each, group[0] + number == month(as_of))
             )  # fmt: skip
 
@@ -166,8 +167,8 @@ def in_plain_python(shop: Shop, as_of: dt.date) -> dict[str, Any]:
 
 
 COLUMNS = {
-    "ltv_cohorts": "cohort_month, month_number, currency, is_guest, customers, active_customers, orders, revenue, refunds, ltv,"
-    " ltv_gross, ltv_per_customer, is_open",
+    "ltv_cohorts": "cohort_month, month_number, currency, is_guest, customers, active_customers, orders, revenue,"
+    " refunds, ltv, ltv_gross, ltv_per_customer, is_open",
     "ltv_monthly": "purchase_month, currency, orders, customers, revenue",
     "order_first_purchase": "order_id, first_order_id, cohort_month, month_number",
 }

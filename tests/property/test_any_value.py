@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import pytest
@@ -16,9 +16,14 @@ from tests.builders import apply, event, memory, message, rows, schema, shop
 
 CONFIG = shop(mirror=["shop.any"])
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
-TIMES = st.datetimes(dt.datetime(1000, 1, 1), dt.datetime(9999, 12, 31))
 UTC = dt.timezone.utc
 SAME: Any = lambda value: value  # noqa: E731
+
+
+def times(first: int, last: int) -> Any:
+    """Wall-clock times as text, from the year `first` to before the year `last`."""
+    days = st.integers(dt.date(first, 1, 1).toordinal(), dt.date(last, 1, 1).toordinal() - 1).map(dt.date.fromordinal)
+    return st.builds(dt.datetime.combine, days, st.times()).map(lambda at: at.isoformat(timespec="microseconds"))
 
 
 def fixed(precision: int, scale: int) -> Any:
@@ -26,7 +31,7 @@ def fixed(precision: int, scale: int) -> Any:
     return st.integers(-limit, limit).map(lambda unscaled: f"{Decimal(unscaled).scaleb(-scale, CONTEXT):.{scale}f}")
 
 
-CONTEXT = __import__("decimal").Context(prec=80)
+CONTEXT = Context(prec=80)
 TYPES: dict[str, tuple[Any, Any]] = {
     "tinyint": (st.integers(-128, 127), SAME),
     "bigint": (st.integers(-(2**63), 2**63 - 1), SAME),
@@ -45,9 +50,9 @@ TYPES: dict[str, tuple[Any, Any]] = {
     "blob": (st.binary(max_size=30).map(lambda data: base64.b64encode(data).decode()), base64.b64decode),
     "json": (st.recursive(st.none() | st.booleans() | st.integers(-99, 99) | TEXT, st.lists).map(json.dumps), SAME),
     "date": (st.dates(dt.date(1000, 1, 1)).map(dt.date.isoformat), dt.date.fromisoformat),
-    "datetime(6)": (TIMES.map(lambda at: at.isoformat(timespec="microseconds")), dt.datetime.fromisoformat),
+    "datetime(6)": (times(1000, 9999), dt.datetime.fromisoformat),
     "timestamp(6)": (
-        st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2038, 1, 19)).map(lambda at: at.isoformat(timespec="microseconds") + "Z"),
+        times(1970, 2038).map(lambda text: f"{text}Z"),
         lambda text: dt.datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC),
     ),
 }  # fmt: skip

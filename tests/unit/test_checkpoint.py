@@ -12,16 +12,8 @@ from binlog_worker.checkpointer import Checkpointer
 from binlog_worker.files import FilesSink, segments
 from binlog_worker.sink import Mark
 from binlog_worker.stopping import Stopping
-from schemas.checkpoint import (
-    Checkpoint,
-    CheckpointFile,
-    CheckpointObject,
-    FilesMark,
-    Identity,
-    Place,
-    open_checkpoint,
-    parse_checkpoint,
-)
+from schemas.checkpoint import Checkpoint, FilesMark, Identity, Place, parse_checkpoint
+from schemas.checkpoint_store import CheckpointFile, CheckpointObject, open_checkpoint
 from schemas.errors import CheckpointError, Terminal, Transient
 from schemas.event import Message
 

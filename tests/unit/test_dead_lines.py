@@ -1,4 +1,4 @@
-"""What can never be applied: it becomes a dead letter with its reason and bytes, and the lines beside it are applied."""
+"""What can never be applied becomes a dead letter with its reason and bytes; the lines beside it are applied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events of another Debezium: with and without its schemas, told apart, typed, and refused where they do not say enough."""
+"""Events of another Debezium, with and without its schemas: typed, and refused where they do not say enough."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def holder(path: str) -> Iterator[DuckDBWarehouse]:
 def elsewhere(path: str, what: str) -> subprocess.CompletedProcess[str]:
     """Runs `what` in another process, with the warehouse as `there`."""
     code = (
-        "import datetime as dt, sys\nfrom pipeline.duckdb_warehouse import open_duckdb\nfrom pipeline.rollup import rollup\n"
+        "import datetime as dt, sys\nfrom pipeline.duckdb_warehouse import open_duckdb\n"
+        "from pipeline.rollup import rollup\n"
         f"from tests.builders import *\nthere = open_duckdb(sys.argv[1])\n{what}\nthere.close()\n"
     )
     return subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False, timeout=60)
@@ -99,7 +101,7 @@ def test_a_wrong_token_is_refused_and_others_go_on(path: str, holder: DuckDBWare
     told = json.loads(server_file(path).read_text())
     assert Path(server_file(path)).stat().st_mode & 0o077 == 0, "the token is the user's alone"
     for token in (b"", b"x" * 32):
-        with pytest.raises(Exception, match="digest|closed|reset|"):
+        with pytest.raises((AuthenticationError, EOFError, OSError)):
             Client((told["host"], told["port"]), authkey=token).recv_bytes()
     server_file(path).write_text(json.dumps({**told, "token": "00" * 32}))
     with pytest.raises(WarehouseUnavailable):
@@ -188,8 +190,10 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
         open_duckdb(str(tmp_path))
 
 
-def test_read_only_neither_writes_nor_leaves_a_file(path: str, holder: DuckDBWarehouse) -> None:
-    holder.close()
+def test_read_only_writes_nothing(path: str) -> None:
+    writing = open_duckdb(path)
+    apply(writing, CONFIG, message(ORDERS, event("c", order(1), 1)))
+    writing.close()
     before = Path(path).read_bytes()
     reading = open_duckdb(path, read_only=True)
     assert texts(reading, "SELECT id FROM orders") == ["1"]

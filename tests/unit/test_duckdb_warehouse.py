@@ -1,4 +1,4 @@
-"""The DuckDB warehouse: versions by sequence number, history, floors, views, changing tables, arrivals, dead letters."""
+"""The DuckDB warehouse: versions by sequence, history, floors, views, changing tables, arrivals, dead letters."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def test_other_settings_are_refused_by_name() -> None:
     warehouse = memory()
     warehouse.check_settings(shop())
     warehouse.check_settings(shop(topic="other"))
-    with pytest.raises(SettingsChanged, match="counted, currency in shop.yaml") as raised:
+    with pytest.raises(SettingsChanged, match=r"counted, currency in shop\.yaml") as raised:
         warehouse.check_settings(shop(counted=None, currency="USD"))
     assert raised.value.hint
     warehouse.check_settings(shop())

@@ -54,11 +54,12 @@ def test_a_parameter() -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "DELETE FROM orders", "UPDATE orders SET id = 1 WHERE TRUE", "INSERT INTO orders VALUES (1)",
+        "DELETE FROM orders", "UPDATE orders SET id = 1 WHERE TRUE", "INSERT INTO orders VALUES (1)", "SET x = 1",
         "MERGE orders USING x ON TRUE WHEN MATCHED THEN DELETE", "TRUNCATE TABLE orders", "DROP TABLE orders",
         "CREATE TABLE x AS SELECT 1", "CREATE OR REPLACE VIEW x AS SELECT 1", "ALTER TABLE orders ADD COLUMN x INT64",
-        "EXPORT DATA OPTIONS(uri='x') AS SELECT 1", "SET x = 1", "CALL x()", "COPY orders TO 'x'", "ATTACH 'x'", "PRAGMA x",
-        "INSTALL httpfs", "SELECT 1; SELECT 2", "SELECT 1; DROP TABLE orders", "", ";", "-- nothing", "SELECT", "SELEC 1",
+        "EXPORT DATA OPTIONS(uri='x') AS SELECT 1", "CALL x()", "COPY orders TO 'x'", "ATTACH 'x'", "PRAGMA x",
+        "INSTALL httpfs", "SELECT 1; SELECT 2", "SELECT 1; DROP TABLE orders", "", ";", "-- nothing", "SELECT",
+        "SELEC 1",
         "SELECT 'a", "SELECT (1", "WITH x AS (DELETE FROM orders) SELECT 1", "(" * 5000,
     ],
 )  # fmt: skip
