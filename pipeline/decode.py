@@ -149,7 +149,7 @@ class Decoder:
             sequences = [source["sequence"] for source in sources]
             ops = [event["op"] for event in events]
             rows = [event["before"] if event["op"] == "d" else event["after"] for event in events]
-            committed = [source["ts_us"] if "ts_us" in source else source["ts_ms"] * 1000 for source in sources]
+            committed = [source["ts_us"] if "ts_us" in source else _from_ms(source["ts_ms"]) for source in sources]
             well = (
                 len(events) == body.count(b"\n") + 1
                 and _ROW_OPS.issuperset(ops)
@@ -319,6 +319,10 @@ def checked_sequence(source: dict[str, Any], guard: EpochGuard) -> str:
             f"epoch {sequence[:4]} is below {guard.highest}, the highest seen: a second worker, or a lost checkpoint",
         )
     return sequence
+
+
+def _from_ms(milliseconds: object) -> int:
+    return milliseconds * 1000 if type(milliseconds) is int else -1
 
 
 def committed_us(source: dict[str, Any]) -> int:

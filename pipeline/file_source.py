@@ -113,7 +113,7 @@ def schema_lines(path: str, starts: Sequence[int]) -> list[bytes]:
 
 
 def _message(path: str, offset: int, lines: list[bytes]) -> Message:
-    return Message(b"\n".join(lines), {}, f"{Path(path).name}:{offset}")
+    return Message(b"\n".join(lines), {}, f"{Path(path).resolve()}:{offset}")
 
 
 class ReadFile(beam.DoFn):

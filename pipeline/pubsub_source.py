@@ -93,14 +93,16 @@ class Puller:
             self._changed.notify_all()
 
     def give_back(self) -> None:
-        """Forgets all groups that were taken and not finished; Pub/Sub delivers them again at once."""
+        """Forgets all groups that were taken and not finished; Pub/Sub delivers them again."""
         with self._changed:
             ack_ids = list(itertools.chain.from_iterable(self._given.values()))
             self._given.clear()
             for ack_id in ack_ids:
                 self._leased.pop(ack_id, None)
-        if ack_ids:
+        try:
             self.subscription.modify_deadline(ack_ids, 0)
+        except Transient as error:
+            LOG.warning("messages in hand come again when their lease ends: %s", error)
 
     @property
     def unfinished(self) -> int:

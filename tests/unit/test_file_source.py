@@ -104,7 +104,7 @@ def test_ids_name_file_and_place(tmp_path: Path) -> None:
     path = tmp_path / "changes.jsonl"
     path.write_bytes(b"\n".join(LINES))
     ids = [item.message_id for item in read(path)]
-    assert all(id.startswith("changes.jsonl:") for id in ids)
+    assert all(id.startswith(f"{path.resolve()}:") for id in ids)
     assert len(set(ids)) == len(ids)
 
 
