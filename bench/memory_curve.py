@@ -24,6 +24,14 @@ class Curve:
     def rss(self) -> float:
         return self.samples[-1][1] if self.samples else 0.0
 
+    @property
+    def peak(self) -> float:
+        return max((rss for _, rss, _ in self.samples), default=0.0)
+
+    @property
+    def has_explained(self) -> bool:
+        return any(known for _, _, known in self.samples)
+
     def growth(self, after: float) -> float:
         """Resident bytes per minute, of the samples later than `after` seconds."""
         return 60 * slope([(at, rss) for at, rss, _ in self.samples if at >= after])
