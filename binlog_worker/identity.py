@@ -63,8 +63,8 @@ def check_identity(checkpoint: Checkpoint, found: ServerLogs, tables: Sequence[s
                 f"the server no longer has {place.file}; its oldest log is {oldest}",
                 position=str(place),
                 hint="what was logged in between is lost; go on with"
-                f" `--epoch {checkpoint.epoch + 1} --from earliest`: rows changed meanwhile stay as they were until they"
-                " change again. Keep logs longer than any outage (binlog_expire_logs_seconds)",
+                f" `--epoch {checkpoint.epoch + 1} --from earliest`: rows changed meanwhile stay as they were"
+                " until they change again. Keep logs longer than any outage (binlog_expire_logs_seconds)",
             )
         if place.file not in sizes:
             reasons.append(f"it has no {place.file}, although older and newer logs are there")
