@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 LONGEST_OPEN_S = 0.02
 """A change waits no longer than this for others to share its message."""
 
+PACE_S = 0.025
+"""Where nothing more is waiting, messages leave at once, but not sooner than this after the last ones: else a shop of a
+thousand small transactions a second would send hundreds of messages of two or three changes, and wait for them."""
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
 HEALTHY_S = 60.0
 """After a connection that lasted so long the pauses begin small again."""
@@ -90,7 +94,7 @@ class Tail:
 
     def _consume(self, dump: Dump) -> bool:
         reader, add, pending, monotonic = self._reader, self._packer.add, dump.pending, time.monotonic
-        flush_at = 0.0
+        flushed_at = flush_at = 0.0
         for event in dump:
             self._events += 1
             try:
@@ -104,9 +108,12 @@ class Tail:
                 else:
                     self._packer.reload(change.table, change.line, change.sequence, change.committed_at)
             now = monotonic()
+            if now < flush_at and reader.between_transactions and not pending():
+                self._stopping.event.wait(flushed_at + PACE_S - now)
+                now = monotonic()
             if now >= flush_at or (reader.between_transactions and not pending()):
                 self._flush()
-                flush_at = now + LONGEST_OPEN_S
+                flushed_at, flush_at = now, now + LONGEST_OPEN_S
                 if self._until is not None and reader.reached(self._until):
                     return True
                 if now >= self._next_heartbeat:

@@ -30,7 +30,7 @@ QUEUE_MESSAGES = 2_000
 GROUP_EVENTS = 10_000
 GROUP_BYTES = 16_000_000
 GROUPS_PER_BUNDLE = 4
-POLL_S = 0.01
+POLL_S = 0.05
 LEASE_EVERY_S = 3.0
 ACK_EVERY_S = 0.2
 
@@ -240,7 +240,7 @@ class Reader(UnboundedReader):
         if self.ended or _STOP.is_set() or time.monotonic() > self.ends_at:
             self.ended = True
             return False
-        taken = self.puller.take(POLL_S)
+        taken = self.puller.take(0 if self.tokens else POLL_S)  # what a bundle has gathered waits for nothing
         if taken is None:
             return False
         self.current = taken[0]
