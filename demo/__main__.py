@@ -59,6 +59,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--live", action="store_true", help="go on until Ctrl-C")
     parser.add_argument("--seconds", type=float, default=20.0, help="of live traffic (default: 20)")
     parser.add_argument("--customers", type=int, default=2000, help="of the shop (default: 2000)")
+    parser.add_argument(
+        "--emulator", choices=("google", "drongo"), help="of Pub/Sub (default: Google's where it is installed)"
+    )
     parser.add_argument("--folder", type=Path, default=Path("demo-data"), help="default: demo-data; made anew")
     return parser.parse_args()
 
@@ -74,7 +77,7 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
     with contextlib.ExitStack() as running:
         with console.status("starting a private MariaDB and the Pub/Sub emulator"):
             database = running.enter_context(MariaDB(folder / "mariadb"))
-            emulator = running.enter_context(PubSubEmulator(folder / "pubsub"))
+            emulator = running.enter_context(PubSubEmulator(folder / "pubsub", options.emulator))
             stack = running.enter_context(Stack(folder, shop_config(database.dsn(), 5501), emulator))
         console.print(f"MariaDB on port {database.port}, Pub/Sub emulator ({emulator.kind}) at {emulator.host}")
         return _run(options, console, database, stack)
@@ -209,7 +212,9 @@ def _redraw(
     now = {(cell["cohort_month"], cell["month_number"]): cell["ltv"] for cell in cells if not cell["is_guest"]}
     changed = {key for key, ltv in now.items() if before and before.get(key) != ltv}
     end = "Ctrl-C ends it" if endless else "live"
-    title = f"LTV by cohort, net, cumulated, {config.currency}, at {dt.datetime.now():%H:%M:%S} ({end})"  # noqa: DTZ005
+    title = (
+        f"LTV by cohort and month number, net, cumulated, {config.currency}, at {dt.datetime.now():%H:%M:%S} ({end})"  # noqa: DTZ005
+    )
     shown.update(triangle(cells, changed, title, shown.console.width))
     return now
 

@@ -28,10 +28,10 @@ def triangle(cells: Iterable[dict[str, Any]], changed: set[tuple[dt.date, int]],
     months = WIDE_MONTHS if width >= WIDE_COLUMNS else SHOWN_MONTHS
     shown = [number for number in months if number <= longest]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
-    table.add_column("cohort")
+    table.add_column("cohort", no_wrap=True, min_width=7)
     table.add_column("buyers", justify="right")
     for number in shown:
-        table.add_column(f"month {number}", justify="right", no_wrap=True)
+        table.add_column(str(number), justify="right", no_wrap=True)
     table.add_column("now", justify="right")
     for cohort, row in sorted(rows.items()):
         last = max(row)

@@ -48,7 +48,7 @@ VERSIONS = [
 ]
 
 
-@pytest.mark.parametrize("arrival", itertools.permutations(VERSIONS), ids=str.__class__)
+@pytest.mark.parametrize("arrival", list(itertools.permutations(VERSIONS)), ids=str.__class__)
 @pytest.mark.parametrize("together", [True, False])
 def test_the_highest_sequence_wins_in_whatever_order(arrival: tuple[bytes, ...], together: bool) -> None:
     warehouse = memory()
