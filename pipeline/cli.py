@@ -45,7 +45,12 @@ def parser() -> argparse.ArgumentParser:
         " SIGTERM and Ctrl-C. Options that are not listed here go to Beam.",
         "ltv-pipeline stream -c shop.yaml\n  ltv-pipeline stream -c shop.yaml --until-idle 30",
     )
-    command.add_argument("--until-idle", type=_seconds, metavar="SECONDS", help="end when nothing came for that long")
+    command.add_argument(
+        "--until-idle",
+        type=_seconds,
+        metavar="SECONDS",
+        help="end when no change came for that long (heartbeats do not count)",
+    )
 
     command = _command(
         commands,

@@ -44,7 +44,7 @@ class Puller:
     def __init__(self, subscription: Subscription, *, queue_bytes: int = QUEUE_BYTES) -> None:
         self.subscription = subscription
         self.error: LtvError | None = None
-        self.last_message_at = time.monotonic()
+        self.last_change_at = time.monotonic()
         self.received = 0
         self._queue_bytes = queue_bytes
         self._waiting: collections.deque[PulledMessage] = collections.deque()
@@ -110,9 +110,9 @@ class Puller:
             return len(self._leased)
 
     def idle_seconds(self) -> float:
-        """How long nothing has come and nothing has been left to do."""
+        """How long no change has come while nothing was left to do; a worker's heartbeats do not count."""
         with self._changed:
-            return 0.0 if self._leased else time.monotonic() - self.last_message_at
+            return 0.0 if self._leased else time.monotonic() - self.last_change_at
 
     def stop(self) -> None:
         """Acknowledges what is finished, gives the rest back, ends both threads."""
@@ -166,9 +166,10 @@ class Puller:
                 self._leased.update(dict.fromkeys(item.ack_id for item in pulled))
                 self._waiting.extend(pulled)
                 self._waiting_bytes += sum(len(item.message.data) for item in pulled)
+                if any(item.message.attributes.get("kind") != "heartbeat" for item in pulled):
+                    self.last_change_at = time.monotonic()
                 if pulled:
                     self.received += len(pulled)
-                    self.last_message_at = time.monotonic()
                     self._changed.notify_all()
 
     def _lease(self) -> None:
@@ -192,8 +193,6 @@ class Puller:
             with self._changed:
                 for ack_id in ack_ids:
                     self._leased.pop(ack_id, None)
-                if ack_ids:
-                    self.last_message_at = time.monotonic()
             if stopping:
                 return
 

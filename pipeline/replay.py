@@ -10,7 +10,7 @@ from pipeline.file_source import find_files, read_files
 from pipeline.graph import build
 from pipeline.process_warehouse import release, share
 from pipeline.progress import PROGRESS, live_line
-from pipeline.runner import run_graph
+from pipeline.runner import pipeline_options, run_graph
 from pipeline.warehouse import open_warehouse
 from schemas.config import ShopConfig
 
@@ -22,6 +22,7 @@ def replay(
 ) -> None:
     """Applies every change of the files once. Run again it changes nothing. Raises Terminal errors."""
     config.need("warehouse")
+    pipeline_options(beam_arguments)
     files = find_files(patterns)
     warehouse = open_warehouse(config, waiting=LOG.warning)
     share(config, warehouse)

@@ -6,11 +6,12 @@ import datetime as dt
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import schemas
 from pipeline.warehouse import Warehouse
 from schemas.config import ShopConfig
 from schemas.errors import UsageError
 
-SQL_FOLDER = Path(__file__).parent.parent / "schemas" / "sql"
+SQL_FOLDER = Path(schemas.__file__).parent / "sql"
 
 
 def rollup_queries() -> list[tuple[str, str]]:

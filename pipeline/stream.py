@@ -14,7 +14,7 @@ from pipeline.graph import build
 from pipeline.process_warehouse import release, share
 from pipeline.progress import PROGRESS, live_line
 from pipeline.pubsub_source import Puller, read_local, share_puller, stop_reading
-from pipeline.runner import run_graph
+from pipeline.runner import pipeline_options, run_graph
 from pipeline.warehouse import open_warehouse
 from schemas import topic
 from schemas.config import ShopConfig
@@ -41,26 +41,32 @@ def stream(
     messages that were in hand come again. Raises Terminal errors.
     """
     config.need("project", "warehouse")
+    pipeline_options(beam_arguments)  # a wrong one is said before anything is opened
     stop = stop or threading.Event()
-    warehouse = open_warehouse(config, hold=True, waiting=LOG.warning)
-    share(config, warehouse)
-    try:
-        warehouse.check_settings(config)
-        subscribed = _subscribe(config, stop)
-        if subscribed is None:
-            return
-        puller = Puller(subscribed)
-        share_puller(config.subscription, puller)
+    with _stopping_on_signals(stop):
+        warehouse = open_warehouse(config, hold=True, waiting=LOG.warning)
+        share(config, warehouse)
         try:
-            with _stopping_on_signals(stop), live_line() if live else contextlib.nullcontext():
-                LOG.info("streaming", extra={"subscription": config.subscription, "warehouse": config.warehouse})
-                _run_until_stopped(config, beam_arguments, puller, until_idle, stop)
+            warehouse.check_settings(config)
+            subscribed = _subscribe(config, stop)
+            if subscribed is not None:
+                with live_line() if live else contextlib.nullcontext():
+                    _stream(config, beam_arguments, Puller(subscribed), until_idle, stop)
         finally:
-            puller.stop()
-            share_puller(config.subscription, None)
-    finally:
-        release(config)
+            release(config)
     LOG.info("stopped", extra=PROGRESS.facts())
+
+
+def _stream(
+    config: ShopConfig, beam_arguments: Sequence[str], puller: Puller, until_idle: float | None, stop: threading.Event
+) -> None:
+    share_puller(config.subscription, puller)
+    try:
+        LOG.info("streaming", extra={"subscription": config.subscription, "warehouse": config.warehouse})
+        _run_until_stopped(config, beam_arguments, puller, until_idle, stop)
+    finally:
+        puller.stop()
+        share_puller(config.subscription, None)
 
 
 def _subscribe(config: ShopConfig, stop: threading.Event) -> topic.Subscription | None:
