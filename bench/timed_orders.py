@@ -15,7 +15,7 @@ import pymysql
 
 from bench.traffic import order_values
 
-POLL_S = 0.002
+POLL_S = 0.005
 LONGEST_S = 10.0
 
 Visible = Callable[[Collection[int]], Collection[int]]

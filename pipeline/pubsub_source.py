@@ -32,7 +32,7 @@ GROUP_BYTES = 16_000_000
 GROUPS_PER_BUNDLE = 4
 POLL_S = 0.05
 LEASE_EVERY_S = 3.0
-ACK_EVERY_S = 0.2
+ACK_EVERY_S = 0.1
 
 
 class Puller:
@@ -55,6 +55,7 @@ class Puller:
         self._tokens = itertools.count()
         self._changed = threading.Condition()
         self._stopping = False
+        self._ending = threading.Event()
         self._pulling = threading.Thread(target=self._pull, name="pull", daemon=True)
         self._leasing = threading.Thread(target=self._lease, name="lease", daemon=True)
         self._pulling.start()
@@ -119,6 +120,7 @@ class Puller:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+        self._ending.set()
         self._leasing.join(timeout=30)
         try:
             with self._changed:
@@ -175,9 +177,8 @@ class Puller:
     def _lease(self) -> None:
         leased_at = time.monotonic()
         while True:
+            self._ending.wait(ACK_EVERY_S)  # few requests with many ids, not one for each bundle
             with self._changed:
-                if not self._stopping and not self._to_acknowledge:
-                    self._changed.wait(ACK_EVERY_S)
                 stopping, ack_ids = self._stopping, self._to_acknowledge
                 self._to_acknowledge = []
                 extend = list(self._leased) if time.monotonic() - leased_at > LEASE_EVERY_S else []

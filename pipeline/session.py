@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -115,7 +116,7 @@ def _transaction(
         cursor.execute("BEGIN")
         try:
             result = pa.table({})
-            for statement in statements:
+            for statement in _joined(statements):
                 cursor.execute(statement.sql, statement.parameters or None)
             if statements and cursor.description:
                 result = cursor.to_arrow_table()
@@ -128,6 +129,15 @@ def _transaction(
     finally:
         for name in inputs:
             cursor.unregister(name)
+
+
+def _joined(statements: Sequence[Statement]) -> Iterator[Statement]:
+    """Neighbours without parameters as one: between two calls other threads of the process would take their turns."""
+    for bare, group in itertools.groupby(statements, lambda statement: not statement.parameters):
+        if bare:
+            yield Statement(";\n".join(statement.sql for statement in group))
+        else:
+            yield from group
 
 
 @contextmanager
