@@ -274,3 +274,20 @@ def test_checkpointer_ends_the_run_when_it_cannot_write(tmp_path: Path) -> None:
 
 def test_parse_is_the_inverse_of_dump() -> None:
     assert parse_checkpoint(FULL.dump(), "here") == FULL
+
+
+def test_a_run_that_has_confirmed_nothing_yet_keeps_the_last_message_of_the_run_before(tmp_path: Path) -> None:
+    sink = FilesSink(tmp_path / "out", None, Stopping())
+    store = CheckpointFile(tmp_path / "c.json")
+    before = Checkpoint(Identity("1", "b"), 2, Place("b.000001", 4), run="old", number=7)
+    checkpointer = Checkpointer(store, sink, Identity("1", "b"), 2, "new", Stopping(), after=before)
+    sink.mark(mark(0)._replace(place=Place("b.000001", 4)))
+    first = checkpointer.write()
+    assert first is not None
+    assert (first.run, first.number) == ("old", 7)
+    sink.put(message("a"))
+    sink.mark(mark(10))
+    second = checkpointer.write()
+    assert second is not None
+    assert (second.run, second.number) == ("new", 10)
+    sink.close()
