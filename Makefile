@@ -29,7 +29,6 @@ lint: $(STAMP)
 	$(BIN)/hadolint Dockerfile
 
 test: lint
-	$(BIN)/python -m demo.servers --install
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
 bench: $(STAMP)
