@@ -74,14 +74,6 @@ def check_identity(checkpoint: Checkpoint, found: ServerLogs, tables: Sequence[s
         raise changed(reasons, checkpoint, found.current, tables)
 
 
-def check_created(checkpoint: Checkpoint, created: int, current: Place, tables: Sequence[str]) -> None:
-    """Raises SourceChanged where the file of the checkpoint's name was created at another time (seconds since 1970)."""
-    known = checkpoint.identity.created
-    if known and created and known != created:
-        reason = f"its {checkpoint.place.file} is another one of the same name: the log was reset"
-        raise changed([reason], checkpoint, current, tables)
-
-
 def changed(reasons: Sequence[str], checkpoint: Checkpoint, current: Place, tables: Sequence[str]) -> SourceChanged:
     return SourceChanged(
         f"this is not the source that the checkpoint speaks of: {'; '.join(reasons)}",

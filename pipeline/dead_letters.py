@@ -9,7 +9,6 @@ import apache_beam as beam
 from pipeline.changes import DeadRow
 from pipeline.graph import build
 from pipeline.process_warehouse import share
-from pipeline.progress import PROGRESS
 from pipeline.runner import run_graph
 from pipeline.warehouse import Warehouse
 from schemas.config import ShopConfig
@@ -32,14 +31,10 @@ def retry(config: ShopConfig, warehouse: Warehouse, letters: Sequence[DeadRow]) 
     their sequence number. Raises Terminal errors; then every letter is still there.
     """
     share(config, warehouse)
-    PROGRESS.failure = None
-    tried = {as_message(letter).message_id: letter for letter in letters}
     messages = [as_message(letter) for letter in letters]
+    tried = {message.message_id: letter for message, letter in zip(messages, letters, strict=True)}
     groups = [messages[start : start + GROUP] for start in range(0, len(messages), GROUP)]
-    try:
-        run_graph(lambda pipeline: build(pipeline, beam.Create(groups, reshuffle=False), config, retry=True), ())
-    except Exception as error:
-        raise (PROGRESS.failure or error) from error
+    run_graph(lambda pipeline: build(pipeline, beam.Create(groups, reshuffle=False), config, retry=True), ())
     again = [letter for letter in warehouse.dead_letters() if letter.message_id in tried]
     died = {letter.message_id for letter in again}
     applied = [letter for message_id, letter in tried.items() if message_id not in died]

@@ -27,15 +27,10 @@ class Layout:
     """A raw table as one schema of its source table fills it."""
 
     table: str  # in the warehouse
-    source_table: str
     role: str | None
     key: tuple[str, ...]
     columns: tuple[LayoutColumn, ...]
     definition: RoleTable | None = field(default=None, compare=False)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.columns)
 
 
 class LayoutProblem(ValueError):
@@ -80,7 +75,7 @@ def _layout(schema: TableSchema, role: str | None, definition: RoleTable | None)
     if role:
         _check_types(schema.table, role, columns)
     table = role or schema.table.split(".")[1].lower()
-    return Layout(table, schema.table, role, key, tuple(columns), definition)
+    return Layout(table, role, key, tuple(columns), definition)
 
 
 def _check_types(table: str, role: str, columns: list[LayoutColumn]) -> None:

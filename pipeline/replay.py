@@ -28,12 +28,8 @@ def replay(
     share(config, warehouse)
     try:
         warehouse.check_settings(config)
-        PROGRESS.failure = None
         with live_line() if live else contextlib.nullcontext():
-            try:
-                run_graph(lambda pipeline: build(pipeline, read_files(files), config), beam_arguments)
-            except Exception as error:
-                raise (PROGRESS.failure or error) from error
+            run_graph(lambda pipeline: build(pipeline, read_files(files), config), beam_arguments)
     finally:
         release(config)
     LOG.info("replayed", extra={"files": len(files), **PROGRESS.facts()})

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from pipeline.progress import PROGRESS
 from schemas.errors import UsageError
 
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")
@@ -45,7 +46,14 @@ def _is_known(argument: str, known: dict[str, object]) -> bool:
 
 
 def run_graph(lay: Callable[[beam.Pipeline], None], arguments: Sequence[str]) -> None:
-    """Builds a pipeline with `lay`, runs it to its end. Raises what a DoFn raised, as Beam hands it on."""
+    """Builds a pipeline with `lay`, runs it to its end.
+
+    Raises the LtvError that stopped a bundle, of which Beam itself only hands on the text, else what Beam raises.
+    """
+    PROGRESS.failure = None
     pipeline = beam.Pipeline(options=pipeline_options(arguments))
     lay(pipeline)
-    pipeline.run().wait_until_finish()
+    try:
+        pipeline.run().wait_until_finish()
+    except Exception as error:
+        raise (PROGRESS.failure or error) from error

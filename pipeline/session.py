@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -30,26 +30,6 @@ class Statement:
 
     sql: str
     parameters: dict[str, Any] = field(default_factory=dict)
-
-
-class Session(Protocol):
-    """What the warehouse needs of a database."""
-
-    def run(
-        self,
-        statements: Sequence[Statement],
-        inputs: Mapping[str, pa.Table] | None = None,
-        *,
-        own_connection: bool = False,
-    ) -> pa.RecordBatchReader:
-        """Runs the statements in one transaction and returns the result of the last.
-
-        `inputs` are tables by the name under which the statements read them. All or nothing: an error rolls back.
-        `own_connection`: beside the other writers rather than after them, for what touches no row of theirs.
-        Raises QueryError for SQL that is wrong, WarehouseUnavailable where trying again may help, else WarehouseError.
-        """
-
-    def close(self) -> None: ...
 
 
 class LocalSession:
@@ -82,6 +62,12 @@ class LocalSession:
         *,
         own_connection: bool = False,
     ) -> pa.RecordBatchReader:
+        """Runs the statements in one transaction and returns the result of the last.
+
+        `inputs` are tables by the name under which the statements read them. All or nothing: an error rolls back.
+        `own_connection`: beside the other writers rather than after them, for what touches no row of theirs.
+        Raises QueryError for SQL that is wrong, WarehouseUnavailable where trying again may help, else WarehouseError.
+        """
         if own_connection:
             with self._beside, query_errors(), closing(self._cursor()) as cursor:
                 return _transaction(cursor, statements, inputs or {}).to_reader()

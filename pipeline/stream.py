@@ -88,13 +88,12 @@ def _run_until_stopped(
     watching = threading.Thread(target=_watch, args=(puller, until_idle, stop), name="watch", daemon=True)
     watching.start()
     while not stop.is_set():
-        PROGRESS.failure = None
         try:
             run_graph(lambda pipeline: build(pipeline, read_local(config, RUN_SECONDS), config), beam_arguments)
             puller.give_back()  # nothing, unless the runner ended without finalizing its last bundle
             pause = 0.0
         except Exception as error:
-            failure = PROGRESS.failure or puller.error or error
+            failure = error if isinstance(error, LtvError) else puller.error or error
             puller.give_back()
             if not isinstance(failure, Transient):
                 raise failure from error

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from schemas.columns import ColumnType, Kind
 
-MAX_TEXT_BYTES = 10_000_000
 _ZERO_DATE = re.compile(r"0000-\d\d-\d\d|\d{4}-00-\d\d|\d{4}-\d\d-00")
 _TEMPORAL = (Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP)
 

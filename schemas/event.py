@@ -13,9 +13,6 @@ from typing import Any
 
 import orjson
 
-OPS = frozenset("cudrt")
-"""c insert, u update, d delete, r read by a snapshot, t truncate."""
-
 MAX_COLUMNS = 4_096
 """MySQL's own limit of columns in a table."""
 
@@ -99,7 +96,10 @@ def envelope(
     source: dict[str, Any],
     ts_ms: int,
 ) -> bytes:
-    """One event as one line of JSON, without its line feed. Values are those of `types.md`; no Decimal, no datetime."""
+    """One event as one line of JSON, without its line feed. Values are those of `types.md`; no Decimal, no datetime.
+
+    `op`: c insert, u update, d delete, r read by a snapshot; truncations have op t.
+    """
     return orjson.dumps({"op": op, "before": before, "after": after, "source": source, "ts_ms": ts_ms})
 
 

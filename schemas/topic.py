@@ -19,9 +19,6 @@ from schemas.event import Message
 if TYPE_CHECKING:
     from google.pubsub_v1 import PublisherClient, SubscriberClient
 
-MAX_MESSAGE_BYTES = 10_000_000
-"""Pub/Sub's limit for one message and for one request."""
-
 RPC_TIMEOUT_S = 30.0
 PULL_TIMEOUT_S = 5.0
 ACK_DEADLINE_S = 10
