@@ -136,8 +136,11 @@ class ChangeWriter:
             self._file, self._number = file, binlog_number(file)[1]
         return sequence_prefix(self.origin.epoch, self._number, position)
 
-    def changes(self, rows: Rows, event: RawEvent, transaction: Transaction, now_ms: int) -> Changes:
-        """Raises what decoding raises."""
+    def changes(
+        self, rows: Rows, event: RawEvent, transaction: Transaction, now_ms: int, *, first_row: int = 0
+    ) -> Changes:
+        """`first_row` is the index of the event's first row, where rows are counted over more than one event. Raises
+        what decoding raises."""
         plan = self._plans.get(rows.table) or self._plan(rows.table)
         prefix = self.prefix(event.file, event.position)
         source = orjson.dumps(self.source(event, transaction, plan.schema.schema.table))
@@ -148,24 +151,26 @@ class ChangeWriter:
         if rows.op == "c":
             head = b'{"op":"c","before":null,"after":'
             images = [head + dumps(dict(zip(names, after or (), strict=True))) + middle for _, after in rows.changes]
-            numbers = range(0, 2 * len(images), 2)
+            numbers = range(2 * first_row, 2 * (first_row + len(images)), 2)
         elif rows.op == "d":
             head, middle = b'{"op":"d","before":', b',"after":null' + middle
             images = [head + dumps(dict(zip(names, before or (), strict=True))) + middle for before, _ in rows.changes]
-            numbers = range(0, 2 * len(images), 2)
+            numbers = range(2 * first_row, 2 * (first_row + len(images)), 2)
         else:
-            lines, numbers = self._updates(rows, plan, middle, tail)
+            lines, numbers = self._updates(rows, plan, middle, tail, first_row)
             return Changes(plan.schema, lines, numbers, prefix, transaction.committed_at, event.at)
-        suffixes = _SUFFIXES if len(images) <= len(_SUFFIXES) else [_suffix(n, n // 2) for n in numbers]
+        suffixes = _SUFFIXES if not first_row and len(images) <= len(_SUFFIXES) else [_suffix(n, n // 2) for n in numbers]
         lines = [image + suffix + tail for image, suffix in zip(images, suffixes, strict=False)]
         plan.counters[rows.op].inc(len(lines))
         return Changes(plan.schema, lines, numbers, prefix, transaction.committed_at, event.at)
 
-    def _updates(self, rows: Rows, plan: _Plan, middle: bytes, tail: bytes) -> tuple[list[bytes], list[int]]:
+    def _updates(
+        self, rows: Rows, plan: _Plan, middle: bytes, tail: bytes, first_row: int
+    ) -> tuple[list[bytes], list[int]]:
         names, key, dumps = plan.names, plan.key, orjson.dumps
         lines: list[bytes] = []
         numbers: list[int] = []
-        for row, (old, new) in enumerate(rows.changes):
+        for row, (old, new) in enumerate(rows.changes, first_row):
             assert old is not None and new is not None
             before, after = dumps(dict(zip(names, old, strict=True))), dumps(dict(zip(names, new, strict=True)))
             end = middle + _suffix(2 * row, row) + tail
