@@ -5,8 +5,9 @@ What is the same for all rows of a binlog event is put into JSON once; around ea
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
+from operator import ne
 from typing import Any, NamedTuple
 
 import orjson
@@ -18,7 +19,7 @@ from binlog_worker.rows import Rows, Table
 from binlog_worker.table_map import TableLayout
 from binlog_worker.values import FULL_METADATA
 from schemas.config import ShopConfig
-from schemas.errors import UnsupportedRowImage
+from schemas.errors import CorruptBinlog, UnsupportedRowImage
 from schemas.event import EventColumn, TableSchema
 from schemas.sequence import binlog_number, sequence_prefix
 
@@ -48,12 +49,12 @@ class Origin(NamedTuple):
     epoch: int
 
 
-class _Plan(NamedTuple):
-    """Of one table layout: names of the kept columns, which of them are the key, the schema, the counters by op."""
+class Plan(NamedTuple):
+    """Of one table layout: its schema, the `source` block to be filled in (see `ChangeWriter.middle`), and the
+    counters by op."""
 
-    names: tuple[str, ...]
-    key: tuple[int, ...]
     schema: PackedSchema
+    source: bytes
     counters: dict[str, Any]
 
 
@@ -94,6 +95,9 @@ def table_schema(layout: TableLayout, keep: Collection[int]) -> TableSchema:
     )
 
 
+INSERTED, DELETED, UPDATED = b'{"op":"c","before":null,"after":', b'{"op":"d","before":', b'{"op":"u","before":'
+_BEHIND = b',"after":null'
+
 _SUFFIXES = [b'%08X","row":%d}' % (2 * row, row) for row in range(2_048)]
 
 
@@ -101,13 +105,60 @@ def _suffix(number: int, row: int) -> bytes:
     return b'%08X","row":%d}' % (number, row)
 
 
+Numbers = Sequence[int]
+"""Of every line the row number of its sequence number."""
+
+
+def event_lines(
+    op: str, images: list[bytes], keys: list[tuple[Any, ...]], middle: bytes, tail: bytes, first_row: int = 0
+) -> tuple[list[bytes], Numbers]:
+    """The change events of a row event as lines of JSON: around each image the same `middle` (from `source` to the
+    last slash of the sequence number) and `tail`.
+
+    `images` are those of an update before and after in turn. Row i has number 2i; where its primary key changes, the
+    `d` of the old key has 2i and the `c` of the new one 2i+1. Raises ValueError where an update lacks its last image.
+    """
+    if op == "u":
+        return _update_lines(images, keys, middle, tail, first_row)
+    head = INSERTED
+    if op == "d":
+        head, middle = DELETED, _BEHIND + middle
+    numbers = range(2 * first_row, 2 * (first_row + len(images)), 2)
+    suffixes: Iterable[bytes] = _SUFFIXES
+    if first_row or len(images) > len(_SUFFIXES):
+        suffixes = [_suffix(number, number // 2) for number in numbers]
+    lines = [head + image + middle + suffix + tail for image, suffix in zip(images, suffixes, strict=False)]
+    return lines, numbers
+
+
+def _update_lines(
+    images: list[bytes], keys: list[tuple[Any, ...]], middle: bytes, tail: bytes, first_row: int
+) -> tuple[list[bytes], Numbers]:
+    lines: list[bytes] = []
+    numbers: list[int] = []
+    old, new = keys[::2], keys[1::2]
+    for row, before, after, moved in zip(
+        range(first_row, first_row + len(old)), images[::2], images[1::2], map(ne, old, new), strict=True
+    ):
+        end = middle + _suffix(2 * row, row) + tail
+        if not moved:
+            lines.append(UPDATED + before + b',"after":' + after + end)
+            numbers.append(2 * row)
+            continue
+        lines += (
+            DELETED + before + _BEHIND + end,
+            INSERTED + after + middle + _suffix(2 * row + 1, row) + tail,
+        )
+        numbers += (2 * row, 2 * row + 1)
+    return lines, numbers
+
+
 class ChangeWriter:
-    """Keeps the plans of the tables seen. Row i of an event has number 2i in its sequence; where its primary key
-    changes, the `d` of the old key has 2i and the `c` of the new one 2i+1, whatever is configured."""
+    """Keeps the plans of the tables seen."""
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
-        self._plans: dict[Table, _Plan] = {}
+        self._plans: dict[Table, Plan] = {}
         self._file = ""
         self._number = 0
 
@@ -136,58 +187,36 @@ class ChangeWriter:
             self._file, self._number = file, binlog_number(file)[1]
         return sequence_prefix(self.origin.epoch, self._number, position)
 
+    def middle(self, plan: Plan, event: RawEvent, transaction: Transaction) -> bytes:
+        """From behind the images to the last slash of the sequence number."""
+        microseconds, gtid = transaction.committed_us, transaction.gtid
+        return plan.source % (
+            microseconds // 1000,
+            microseconds,
+            event.server_id,
+            orjson.dumps(event.file),
+            event.position,
+            b',"gtid":"%b"' % gtid.encode("ascii") if gtid else b"",
+            self.prefix(event.file, event.position).encode("ascii"),
+        )
+
     def changes(
         self, rows: Rows, event: RawEvent, transaction: Transaction, now_ms: int, *, first_row: int = 0
     ) -> Changes:
         """`first_row` is the index of the event's first row, where rows are counted over more than one event. Raises
         what decoding raises."""
-        plan = self._plans.get(rows.table) or self._plan(rows.table)
+        plan = self.plan(rows.table)
+        images, keys = rows.images()
+        middle = self.middle(plan, event, transaction)
+        try:
+            lines, numbers = event_lines(rows.op, images, keys, middle, b',"ts_ms":%d}' % now_ms, first_row)
+        except ValueError as error:
+            raise CorruptBinlog(
+                "an update without its image after", table=plan.schema.schema.table, position=event.at
+            ) from error
+        count_rows(plan, rows.op, len(lines), len(images))
         prefix = self.prefix(event.file, event.position)
-        source = orjson.dumps(self.source(event, transaction, plan.schema.schema.table))
-        middle = b',"source":' + source[:-1] + b',"sequence":"' + prefix.encode()
-        tail = b',"ts_ms":%d}' % now_ms
-        names, dumps = plan.names, orjson.dumps
-        numbers: Sequence[int]
-        if rows.op == "c":
-            head = b'{"op":"c","before":null,"after":'
-            images = [head + dumps(dict(zip(names, after or (), strict=True))) + middle for _, after in rows.changes]
-            numbers = range(2 * first_row, 2 * (first_row + len(images)), 2)
-        elif rows.op == "d":
-            head, middle = b'{"op":"d","before":', b',"after":null' + middle
-            images = [head + dumps(dict(zip(names, before or (), strict=True))) + middle for before, _ in rows.changes]
-            numbers = range(2 * first_row, 2 * (first_row + len(images)), 2)
-        else:
-            lines, numbers = self._updates(rows, plan, middle, tail, first_row)
-            return Changes(plan.schema, lines, numbers, prefix, transaction.committed_at, event.at)
-        suffixes = _SUFFIXES if not first_row and len(images) <= len(_SUFFIXES) else [_suffix(n, n // 2) for n in numbers]
-        lines = [image + suffix + tail for image, suffix in zip(images, suffixes, strict=False)]
-        plan.counters[rows.op].inc(len(lines))
         return Changes(plan.schema, lines, numbers, prefix, transaction.committed_at, event.at)
-
-    def _updates(
-        self, rows: Rows, plan: _Plan, middle: bytes, tail: bytes, first_row: int
-    ) -> tuple[list[bytes], list[int]]:
-        names, key, dumps = plan.names, plan.key, orjson.dumps
-        lines: list[bytes] = []
-        numbers: list[int] = []
-        for row, (old, new) in enumerate(rows.changes, first_row):
-            assert old is not None and new is not None
-            before, after = dumps(dict(zip(names, old, strict=True))), dumps(dict(zip(names, new, strict=True)))
-            end = middle + _suffix(2 * row, row) + tail
-            if all(old[index] == new[index] for index in key):
-                lines.append(b'{"op":"u","before":' + before + b',"after":' + after + end)
-                numbers.append(2 * row)
-                continue
-            lines.append(b'{"op":"d","before":' + before + b',"after":null' + end)
-            end = middle + _suffix(2 * row + 1, row) + tail
-            lines.append(b'{"op":"c","before":null,"after":' + after + end)
-            numbers += (2 * row, 2 * row + 1)
-        moved = sum(number & 1 for number in numbers)
-        plan.counters["u"].inc(len(lines) - 2 * moved)
-        if moved:
-            plan.counters["d"].inc(moved)
-            plan.counters["c"].inc(moved)
-        return lines, numbers
 
     def truncation(
         self, table: str, schema: PackedSchema, event: RawEvent, transaction: Transaction, now_ms: int
@@ -199,15 +228,42 @@ class ChangeWriter:
         metrics.ROWS.labels(table, "t").inc()
         return Changes(schema, [line], [0], prefix, transaction.committed_at, event.at)
 
-    def _plan(self, table: Table) -> _Plan:
+    def plan(self, table: Table) -> Plan:
+        plan = self._plans.get(table)
+        if plan is not None:
+            return plan
         if len(self._plans) >= _TABLES:
             self._plans.clear()
         schema = table_schema(table.layout, table.keep)
-        names = schema.names
-        plan = self._plans[table] = _Plan(
-            names,
-            tuple(names.index(name) for name in schema.primary_key),
+        plan = self._plans[table] = Plan(
             PackedSchema.of(schema),
+            self._source_template(table.layout),
             {op: metrics.ROWS.labels(schema.table, op) for op in "cud"},
         )
         return plan
+
+    def _source_template(self, layout: TableLayout) -> bytes:
+        """As `source` and a sequence number behind it; see `middle` for what is filled in."""
+        shop = _constant({"connector": self.origin.connector, "name": self.origin.name})
+        table = _constant({"db": layout.schema, "table": layout.table})
+        return (
+            b',"source":{' + shop + b',"ts_ms":%d,"ts_us":%d,"snapshot":"false",' + table
+            + b',"server_id":%d,"file":%b,"pos":%d%b,"sequence":"%b'
+        )  # fmt: skip
+
+
+def _constant(members: dict[str, str]) -> bytes:
+    """Members of a JSON object, for a template of bytes."""
+    return orjson.dumps(members)[1:-1].replace(b"%", b"%%")
+
+
+def count_rows(plan: Plan, op: str, lines: int, images: int) -> None:
+    """Counts the lines of one row event; a changed key counts as a deletion and an insertion."""
+    if op != "u":
+        plan.counters[op].inc(lines)
+        return
+    moved = lines - images // 2
+    plan.counters["u"].inc(lines - 2 * moved)
+    if moved:
+        plan.counters["d"].inc(moved)
+        plan.counters["c"].inc(moved)

@@ -37,6 +37,36 @@ class Changes(NamedTuple):
     committed_at: str
     at: str  # binlog position, for errors
 
+    def sequence(self, index: int) -> str:
+        return f"{self.prefix}{self.rows[index]:08X}"
+
+    def committed(self, index: int) -> str:
+        return self.committed_at
+
+    def position(self, index: int) -> str:
+        return self.at
+
+
+class SingleChanges(NamedTuple):
+    """As `Changes`, of many events that changed one row each, in the order of the log: the start of each in `file`,
+    and the commit time of each. `prefix` is what all their sequence numbers begin with (epoch and file)."""
+
+    schema: PackedSchema
+    lines: list[bytes]
+    positions: list[int]
+    committed_at: list[str]
+    prefix: str
+    file: str
+
+    def sequence(self, index: int) -> str:
+        return f"{self.prefix}{self.positions[index]:016X}/00000000"
+
+    def committed(self, index: int) -> str:
+        return self.committed_at[index]
+
+    def position(self, index: int) -> str:
+        return f"{self.file}:{self.positions[index]}"
+
 
 class _Open:
     __slots__ = ("committed_at", "first", "last", "lines", "schema", "size")
@@ -75,42 +105,52 @@ class Packer:
     def is_open(self) -> bool:
         return bool(self._open)
 
-    def add(self, changes: Changes) -> None:
+    def add(self, changes: Changes | SingleChanges) -> None:
         """Raises OversizedRow, and what `put` raises."""
-        lines, table = changes.lines, changes.schema.schema.table
+        table, count, begin = changes.schema.schema.table, len(changes.lines), 0
         message = self._open.get(table)
         if message is not None and message.schema.fingerprint != changes.schema.fingerprint:
             self._close(table)
-            message = None
-        size = sum(map(len, lines)) + len(lines)
-        if message is None:
-            message = self._open[table] = _Open(changes.schema)
-        if len(message.lines) + len(lines) <= self._max_events and message.size + size <= self._max_bytes:
+        while begin < count:
+            message = self._open.get(table) or self._opened(changes)
+            lines = changes.lines[begin : begin + self._max_events + 1 - len(message.lines)]
+            size = sum(map(len, lines)) + len(lines)
+            if message.size + size > self._max_bytes:
+                lines, size = _first(lines, self._max_bytes - message.size)
+                if not lines:
+                    self._add_line(table, changes, begin)
+                    begin += 1
+                    continue
             if len(message.lines) == 1:
-                message.first = f"{changes.prefix}{changes.rows[0]:08X}"
+                message.first = changes.sequence(begin)
             message.lines += lines
             message.size += size
-            message.last = f"{changes.prefix}{changes.rows[-1]:08X}"
-            message.committed_at = changes.committed_at
-            return
-        for line, row in zip(lines, changes.rows, strict=True):
-            self._add_line(table, changes, line, row)
+            begin += len(lines)
+            message.last, message.committed_at = changes.sequence(begin - 1), changes.committed(begin - 1)
+            if len(message.lines) > self._max_events:
+                self._close(table)
 
-    def _add_line(self, table: str, changes: Changes, line: bytes, row: int) -> None:
+    def _opened(self, changes: Changes | SingleChanges) -> _Open:
+        message = self._open[changes.schema.schema.table] = _Open(changes.schema)
+        return message
+
+    def _add_line(self, table: str, changes: Changes | SingleChanges, index: int) -> None:
+        """A line with which the open message may become too large."""
+        line = changes.lines[index]
         if len(line) > LARGEST_ROW_BYTES:
-            raise _oversized(changes, line)
+            raise _oversized(changes, index)
         message = self._open.get(table)
         if message is not None and len(message.lines) > 1 and message.size + len(line) + 1 > self._max_bytes:
             self._close(table)
             message = None
         if message is None:
-            message = self._open[table] = _Open(changes.schema)
-        message.last = f"{changes.prefix}{row:08X}"
+            message = self._opened(changes)
+        message.last = changes.sequence(index)
         if len(message.lines) == 1:
             message.first = message.last
         message.lines.append(line)
         message.size += len(line) + 1
-        message.committed_at = changes.committed_at
+        message.committed_at = changes.committed(index)
         if len(message.lines) > self._max_events or message.size >= self._max_bytes:
             self._close(table)
 
@@ -152,8 +192,19 @@ class Packer:
         self._put(Message(data, {**attributes, **self._always, "number": str(self.number)}))
 
 
-def _oversized(changes: Changes, line: bytes) -> OversizedRow:
-    schema = changes.schema.schema
+def _first(lines: list[bytes], room: int) -> tuple[list[bytes], int]:
+    """As many of the first lines as fit into `room` bytes, and the bytes that they take."""
+    taken = size = 0
+    for line in lines:
+        if size + len(line) + 1 > room:
+            break
+        taken += 1
+        size += len(line) + 1
+    return lines[:taken], size
+
+
+def _oversized(changes: Changes | SingleChanges, index: int) -> OversizedRow:
+    schema, line = changes.schema.schema, changes.lines[index]
     event = orjson.loads(line)
     row = event["after"] or event["before"] or {}
     key = ", ".join(f"{name}={str(row.get(name))[:60]}" for name in schema.primary_key)
@@ -161,6 +212,6 @@ def _oversized(changes: Changes, line: bytes) -> OversizedRow:
         f"a row of {len(line):,} bytes does not fit into a Pub/Sub message (at most {LARGEST_ROW_BYTES:,})",
         table=schema.table,
         key=key,
-        position=changes.at,
+        position=changes.position(index),
         hint="exclude its large columns in shop.yaml (`exclude`); binary columns travel as base64, a third larger",
     )

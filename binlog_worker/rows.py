@@ -14,15 +14,13 @@ from typing import Any, NamedTuple
 from binlog_worker import events
 from binlog_worker.event_bodies import HEADER_SIZE, read_lenenc
 from binlog_worker.events import RawEvent
+from binlog_worker.row_code import BAD_IMAGE, RowCode
 from binlog_worker.table_map import TableLayout, parse_table_map, table_id
-from binlog_worker.values import Decoder, skip_bytes, value_decoder, value_size, value_skipper
+from binlog_worker.values import value_decoder, value_skipper
 from schemas.errors import CorruptBinlog, LtvError, UndecodableValue, UnsupportedRowImage
 
 Image = list[Any]
 """Values of the kept columns, in column order."""
-
-RowDecoder = Callable[[bytes, int], tuple[Image, int]]
-"""(event, position of a row image) → its values, position behind it. That may lie behind the event's end: check it."""
 
 Change = tuple[Image | None, Image | None]
 """before, after."""
@@ -33,7 +31,7 @@ Choose = Callable[[TableLayout], Collection[int] | None]
 STATEMENT_END = 0x0001
 _DUMMY_TABLE = 0x00FFFFFF
 _MAX_TABLES = 16_384
-_OPS = {
+OPS = {
     events.WRITE_V1: "c",
     events.UPDATE_V1: "u",
     events.DELETE_V1: "d",
@@ -44,21 +42,29 @@ _OPS = {
 
 
 class Table:
-    """A layout, which of its columns are kept (ascending), and the decoder, compiled when the first row needs it."""
+    """A layout, which of its columns are kept (ascending), and its code, compiled when the first row needs it."""
 
-    __slots__ = ("_decoder", "keep", "layout")
+    __slots__ = ("_images", "_values", "keep", "layout")
 
     def __init__(self, layout: TableLayout, keep: Collection[int]) -> None:
         self.layout = layout
         self.keep = tuple(sorted(set(keep)))
-        self._decoder: RowDecoder | None = None
+        self._images: RowCode | None = None
+        self._values: RowCode | None = None
 
     @property
-    def decoder(self) -> RowDecoder:
-        """Raises UnsupportedColumn."""
-        if self._decoder is None:
-            self._decoder = compile_row_decoder(self.layout, self.keep)
-        return self._decoder
+    def images(self) -> RowCode:
+        """Images as JSON objects, each with the values of the primary key. Raises UnsupportedColumn."""
+        if self._images is None:
+            self._images = RowCode(self.layout, self.keep, as_json=True, key=self.layout.primary_key or ())
+        return self._images
+
+    @property
+    def values(self) -> RowCode:
+        """Images as lists of values. Raises UnsupportedColumn."""
+        if self._values is None:
+            self._values = RowCode(self.layout, self.keep, as_json=False)
+        return self._values
 
 
 class Tables:
@@ -99,19 +105,33 @@ class Tables:
 
 
 class Rows(NamedTuple):
-    """One row event. `changes` can be iterated once; `statement_end`: the last row event of its statement."""
+    """One row event; its first image stands at `pos`. `statement_end`: the last row event of its statement."""
 
+    event: RawEvent
     table: Table
     op: str
     statement_end: bool
-    changes: Iterator[Change]
+    pos: int
+
+    @property
+    def changes(self) -> Iterator[Change]:
+        """Iterating decodes, one row at a time. Raises UndecodableValue and CorruptBinlog with table and position."""
+        return _changes(self.event, self.table, self.op, self.pos)
+
+    def images(self) -> tuple[list[bytes], list[tuple[Any, ...]]]:
+        """All images as JSON objects (of an update before and after in turn), and the key of each. Raises as above."""
+        data = self.event.data
+        try:
+            return self.table.images.rows(data, self.pos, len(data))
+        except BAD_IMAGE as error:
+            raise _images_error(self.event, self.table, self.pos, error) from error
 
 
 def decode_rows(event: RawEvent, tables: Tables) -> Rows | None:
-    """None when the table is not wanted. Iterating `changes` decodes.
+    """None when the table is not wanted. The rows themselves are decoded when asked for.
 
-    Raises CorruptBinlog (no TABLE_MAP before it, malformed), UnsupportedRowImage, UnsupportedColumn, and while
-    iterating UndecodableValue; all with table and position.
+    Raises CorruptBinlog (no TABLE_MAP before it, malformed), UnsupportedRowImage and UnsupportedColumn, all with table
+    and position.
     """
     data = event.data
     number = table_id(data)
@@ -130,8 +150,8 @@ def decode_rows(event: RawEvent, tables: Tables) -> Rows | None:
     layout = table.layout
     try:
         statement_end, pos = _body(event.kind, data, layout)
-        op = _OPS[event.kind]
-        return Rows(table, op, statement_end, _changes(event, table, op, table.decoder, pos))
+        table.images  # noqa: B018 - compiled now, so that a column which cannot be decoded is named with its table
+        return Rows(event, table, OPS[event.kind], statement_end, pos)
     except LtvError as error:
         error.table = error.table or layout.name
         error.position = error.position or event.at
@@ -163,40 +183,31 @@ def _body(kind: int, data: bytes, layout: TableLayout) -> tuple[bool, int]:
     return bool(data[HEADER_SIZE + 6] & STATEMENT_END), pos
 
 
-def _changes(event: RawEvent, table: Table, op: str, decode: RowDecoder, pos: int) -> Iterator[Change]:
-    data = event.data
-    end = len(data)
-    row = pos
+def _changes(event: RawEvent, table: Table, op: str, pos: int) -> Iterator[Change]:
+    data, values = event.data, table.values
+    end, step = len(data), 2 if op == "u" else 1
+    while pos < end:
+        try:
+            images, _, behind = values.read(data, pos, end, step)
+        except BAD_IMAGE as error:
+            raise _row_error(event, table, pos, error) from error
+        pos = behind
+        yield (images[0] if op != "c" else None), (images[-1] if op != "d" else None)
+
+
+def _images_error(event: RawEvent, table: Table, pos: int, error: Exception) -> LtvError:
+    """Reads the images once more, one by one, to find the one that fails."""
+    data, values = event.data, table.values
     try:
-        if op == "c":
-            while pos < end:
-                row = pos
-                image, pos = decode(data, pos)
-                if pos > end:
-                    raise IndexError("cut off")
-                yield None, image
-        elif op == "d":
-            while pos < end:
-                row = pos
-                image, pos = decode(data, pos)
-                if pos > end:
-                    raise IndexError("cut off")
-                yield image, None
-        else:
-            while pos < end:
-                row = pos
-                before, pos = decode(data, pos)
-                row = pos
-                after, pos = decode(data, pos)
-                if pos > end:
-                    raise IndexError("cut off")
-                yield before, after
-    except (ValueError, IndexError, struct.error) as error:
-        raise _row_error(event, table, row, error) from error
+        while pos < len(data):
+            _, _, pos = values.read(data, pos, len(data), 1)
+    except BAD_IMAGE as failure:
+        return _row_error(event, table, pos, failure)
+    return CorruptBinlog(f"malformed row event: {error}", table=table.layout.name, position=event.at)
 
 
 def _row_error(event: RawEvent, table: Table, pos: int, error: Exception) -> LtvError:
-    """Decodes the row once more, column by column, to name the one that fails."""
+    """Decodes one image once more, column by column, to name the one that fails."""
     layout, data = table.layout, event.data
     count = len(layout.columns)
     nulls = int.from_bytes(data[pos : pos + (count + 7) // 8], "little")
@@ -214,69 +225,3 @@ def _row_error(event: RawEvent, table: Table, pos: int, error: Exception) -> Ltv
                 )
             break
     return CorruptBinlog(f"row cut off: {error}", table=layout.name, position=event.at)
-
-
-def compile_row_decoder(layout: TableLayout, keep: Collection[int] | None = None) -> RowDecoder:
-    """The decoder of one table's row images, for the columns `keep` (all by default); the others are passed over
-    unread.
-
-    An image is a bitmap of the NULL columns, its unused bits set, then the other values. Raises UnsupportedColumn.
-    """
-    count = len(layout.columns)
-    kept = frozenset(range(count)) if keep is None else frozenset(keep)
-    plan = [
-        (value_decoder(column), True) if index in kept else (value_skipper(column), False)
-        for index, column in enumerate(layout.columns)
-    ]
-    straight = _without_nulls(layout, kept, plan)
-    size, mask, from_bytes = (count + 7) // 8, (1 << count) - 1, int.from_bytes
-    everything = [decode for decode, _ in straight] if len(kept) == count else None
-
-    def decode_row(data: bytes, pos: int) -> tuple[Image, int]:
-        end = pos + size
-        nulls = from_bytes(data[pos:end], "little") & mask
-        pos = end
-        image: Image = []
-        append = image.append
-        if nulls:
-            for decode, wanted in plan:
-                if nulls & 1:
-                    if wanted:
-                        append(None)
-                else:
-                    value, pos = decode(data, pos)
-                    if wanted:
-                        append(value)
-                nulls >>= 1
-        elif everything is not None:
-            for decode in everything:
-                value, pos = decode(data, pos)
-                append(value)
-        else:
-            for decode, wanted in straight:
-                value, pos = decode(data, pos)
-                if wanted:
-                    append(value)
-        return image, pos
-
-    return decode_row
-
-
-def _without_nulls(
-    layout: TableLayout, kept: Collection[int], plan: list[tuple[Decoder, bool]]
-) -> list[tuple[Decoder, bool]]:
-    """The plan for rows without NULL: neighbours of fixed length that are passed over become one step."""
-    merged: list[tuple[Decoder, bool]] = []
-    run = 0
-    for index, column in enumerate(layout.columns):
-        size = value_size(column)
-        if index not in kept and size is not None:
-            run += size
-            continue
-        if run:
-            merged.append((skip_bytes(run), False))
-            run = 0
-        merged.append(plan[index])
-    if run:
-        merged.append((skip_bytes(run), False))
-    return merged
