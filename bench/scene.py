@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +33,10 @@ class Scene:
     def say(self, text: str) -> None:
         self.console.print(f"[dim]{text}[/]", highlight=False, soft_wrap=True)
 
-    def database(self) -> MariaDB:
+    def database(self, *options: str) -> MariaDB:
+        """`options` of the server besides those of the demo's."""
         ensure_mariadb()
-        return self.running.enter_context(MariaDB(self.folder / "mariadb"))
+        return self.running.enter_context(MariaDB(self.folder / "mariadb", options))
 
     def emulator(self) -> PubSubEmulator:
         """Also names it to this process's own Pub/Sub clients, for as long as it runs."""
@@ -44,11 +46,11 @@ class Scene:
         self.running.callback(_put_back, before)
         return emulator
 
-    def shop(self, name: str, source: str = NOWHERE) -> Shop:
-        """A shop.yaml, with topic, subscription, checkpoint and warehouse of its own."""
+    def shop(self, name: str, source: str = NOWHERE, **settings: object) -> Shop:
+        """A shop.yaml, with topic, subscription, checkpoint and warehouse of its own, and further `settings`."""
         folder = self.folder / name
         folder.mkdir()
-        return Shop(folder, name, source)
+        return Shop(folder, name, source, settings)
 
 
 def _put_back(before: str | None) -> None:
@@ -58,11 +60,11 @@ def _put_back(before: str | None) -> None:
 
 
 class Shop:
-    def __init__(self, folder: Path, name: str, source: str) -> None:
+    def __init__(self, folder: Path, name: str, source: str, settings: Mapping[str, object]) -> None:
         self.folder = folder
         self.project, self.topic, self.subscription = PROJECT, f"changes-{name}", f"ltv-{name}"
         self.config_file = folder / "shop.yaml"
-        config = shop_config(source, 5501, topic=self.topic, subscription=self.subscription)
+        config = {**shop_config(source, 5501, topic=self.topic, subscription=self.subscription), **settings}
         self.config_file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
     def worker(self, *arguments: str) -> Finished:

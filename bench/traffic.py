@@ -49,6 +49,15 @@ def large_inserts(
         _execute(connection, f"{ORDER_COLUMNS} SELECT {order_values('seq')} FROM seq_{start}_to_{end}")
 
 
+WIDE_TABLE = "shop.wide"
+
+
+def wide_rows(connection: pymysql.connections.Connection[Any], rows: int) -> None:
+    """One transaction of one INSERT of so many rows of 200 bytes, into a table of their own."""
+    _execute(connection, f"CREATE TABLE {WIDE_TABLE} (id BIGINT NOT NULL PRIMARY KEY, note VARCHAR(250) NOT NULL)")
+    _execute(connection, f"INSERT INTO {WIDE_TABLE} SELECT seq, RPAD(MD5(seq), 190, MD5(-seq)) FROM seq_1_to_{rows}")
+
+
 def new_log(connection: pymysql.connections.Connection[Any]) -> str:
     """Begins a new binlog file; returns its name."""
     _execute(connection, "FLUSH BINARY LOGS")

@@ -1,4 +1,8 @@
-"""worker: the binlog → files of change events, and → Pub/Sub, confirmed; single-row transactions and large inserts."""
+"""worker: the binlog → files of change events, and → Pub/Sub, confirmed; single-row transactions and large inserts.
+
+Each is run several times, in turn with what it is compared with, and the best of each counts: these machines are
+shared, and other work only ever makes a run slower.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from demo.process import ServerFailed
 from demo.servers import MariaDB
 
 SINGLE_ROWS, INSERTED_ROWS = 100_000, 300_000
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ INSERTS = Case(
     Target(4, of="ratio", aim=6),
     Target(3, of="ratio", aim=5),
 )
+HALF = Target(0.5, of="ratio")
 
 
 def run(scene: Scene) -> Iterator[Result]:
@@ -61,39 +67,59 @@ def run(scene: Scene) -> Iterator[Result]:
             yield from _case(scene, database, case, log, rows)
 
 
+class _Best:
+    """The highest rates (rows/s) of all rounds, and the run that had it."""
+
+    def __init__(self) -> None:
+        self.rates: dict[str, float] = {}
+        self.finished: dict[str, Finished] = {}
+
+    def add(self, name: str, rate: float, finished: Finished | None = None) -> None:
+        if rate > self.rates.get(name, 0.0):
+            self.rates[name] = rate
+            if finished is not None:
+                self.finished[name] = finished
+
+
 def _case(scene: Scene, database: MariaDB, case: Case, log: str, rows: int) -> Iterator[Result]:
-    decoded = max(1, min(rows, case.decoded) // 2)
-    before = reference.decode(database, log, decoded)
-    files = scene.shop(f"{case.name}-files", database.dsn())
-    topic = scene.shop(f"{case.name}-pubsub", database.dsn())
-    runs = (
-        ("files", files, ("--to", str(files.folder / "changes")), case.to_files),
-        ("Pub/Sub", topic, (), case.to_pubsub),
-    )
-    timed = []
-    for goal, shop, arguments, target in runs:
-        finished = shop.worker("--until-caught-up", "--from", f"{log}:4", *arguments)
-        timed.append((goal, target, finished, _seconds(finished, rows)))
-    _count(files, rows)
-    limit = reference.print_log(database, log)
-    after = reference.decode(database, log, decoded)
-    baseline = (before.rows + after.rows) / (before.seconds + after.seconds)
-    cpu = (before.rows + after.rows) / (before.cpu_seconds + after.cpu_seconds)
-    what = f"mysql-replication decodes {decoded:,} rows before and after, {case.what}"
-    for goal, target, finished, seconds in timed:
+    decoded, best = max(1, min(rows, case.decoded)), _Best()
+    for number in range(1, ROUNDS + 1):
+        scene.say(f"round {number} of {ROUNDS}")
+        library = reference.decode(database, log, decoded)
+        best.add("library", library.rows / library.seconds)
+        best.add("library by processor time", library.rows / library.cpu_seconds)
+        files = scene.shop(f"{case.name}-files-{number}", database.dsn())
+        finished = files.worker("--until-caught-up", "--from", f"{log}:4", "--to", str(files.folder / "changes"))
+        best.add("files", rows / _seconds(finished, rows), finished)
+        _count(files, rows)
+        topic = scene.shop(f"{case.name}-pubsub-{number}", database.dsn())
+        finished = topic.worker("--until-caught-up", "--from", f"{log}:4")
+        best.add("Pub/Sub", rows / _seconds(finished, rows), finished)
+        if (seconds := reference.print_log(database, log)) is not None:
+            best.add("mariadb-binlog", rows / seconds)
+        best.add("decoding", rows / reference.decode_ourselves(database, log, rows))
+    yield from _results(case, best, decoded)
+
+
+def _results(case: Case, best: _Best, decoded: int) -> Iterator[Result]:
+    rates = best.rates
+    what = f"mysql-replication decoding {decoded:,} rows, {case.what}"
+    for goal, target in (("files", case.to_files), ("Pub/Sub", case.to_pubsub)):
+        finished = best.finished[goal]
         yield Result(
-            "worker",
-            f"{case.what} → {goal}",
-            rows / seconds,
-            "rows/s",
-            baseline,
-            what,
-            target,
-            f"{seconds:.2f} s; the whole command {finished.seconds:.2f} s, at most {finished.peak_rss / 1e6:.0f} MB;"
-            f" by processor time, its start included, {rows / finished.cpu_seconds:,.0f} rows/s against {cpu:,.0f}",
+            "worker", f"{case.what} → {goal}", rates[goal], "rows/s", rates["library"], what, target,
+            f"the whole command {finished.seconds:.2f} s, {finished.cpu_seconds:.2f} s of processor time, at most"
+            f" {finished.peak_rss / 1e6:.0f} MB; mysql-replication by processor time"
+            f" {rates['library by processor time']:,.0f} rows/s",
+        )  # fmt: skip
+    if "mariadb-binlog" in rates:
+        yield Result(
+            "worker", f"{case.what}: mariadb-binlog -vv", rates["mariadb-binlog"], "rows/s", rates["library"], what
         )
-    if limit:
-        yield Result("worker", f"{case.what}: mariadb-binlog -vv", rows / limit, "rows/s", baseline, what)
+        yield Result(
+            "worker", f"{case.what}: our decoder alone", rates["decoding"], "rows/s", rates["mariadb-binlog"],
+            f"mariadb-binlog -vv printing the same log's file, {case.what}", HALF,
+        )  # fmt: skip
 
 
 def _seconds(finished: Finished, rows: int) -> float:

@@ -50,8 +50,8 @@ class Origin(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Of one table layout: its schema, the `source` block to be filled in (see `ChangeWriter.middle`), and the
-    counters by op."""
+    """Of one table layout: its schema, the front of `source`, to be filled in with commit time (ms, us), server_id and
+    file (as JSON), up to where the position follows; and the counters by op."""
 
     schema: PackedSchema
     source: bytes
@@ -153,6 +153,12 @@ def _update_lines(
     return lines, numbers
 
 
+def sequence_head(gtid: str, prefix: str) -> bytes:
+    """Of `source`, from behind the position to where the sequence number has it again; `prefix` stands before that."""
+    member = f',"gtid":"{gtid}"' if gtid else ""
+    return f'{member},"sequence":"{prefix}'.encode("ascii")
+
+
 class ChangeWriter:
     """Keeps the plans of the tables seen."""
 
@@ -189,16 +195,10 @@ class ChangeWriter:
 
     def middle(self, plan: Plan, event: RawEvent, transaction: Transaction) -> bytes:
         """From behind the images to the last slash of the sequence number."""
-        microseconds, gtid = transaction.committed_us, transaction.gtid
-        return plan.source % (
-            microseconds // 1000,
-            microseconds,
-            event.server_id,
-            orjson.dumps(event.file),
-            event.position,
-            b',"gtid":"%b"' % gtid.encode("ascii") if gtid else b"",
-            self.prefix(event.file, event.position).encode("ascii"),
-        )
+        microseconds, position = transaction.committed_us, event.position
+        head = plan.source % (microseconds // 1000, microseconds, event.server_id, orjson.dumps(event.file))
+        prefix = self.prefix(event.file, 0)[:-17]
+        return b"%b%d%b%016X/" % (head, position, sequence_head(transaction.gtid, prefix), position)
 
     def changes(
         self, rows: Rows, event: RawEvent, transaction: Transaction, now_ms: int, *, first_row: int = 0
@@ -243,12 +243,12 @@ class ChangeWriter:
         return plan
 
     def _source_template(self, layout: TableLayout) -> bytes:
-        """As `source` and a sequence number behind it; see `middle` for what is filled in."""
+        """The members of `source`, in its order."""
         shop = _constant({"connector": self.origin.connector, "name": self.origin.name})
         table = _constant({"db": layout.schema, "table": layout.table})
         return (
             b',"source":{' + shop + b',"ts_ms":%d,"ts_us":%d,"snapshot":"false",' + table
-            + b',"server_id":%d,"file":%b,"pos":%d%b,"sequence":"%b'
+            + b',"server_id":%d,"file":%b,"pos":'
         )  # fmt: skip
 
 

@@ -73,6 +73,8 @@ class Checkpointer:
             *self._last_message(mark.number),
             now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             confirmed.files,
+            mark.prepared,
+            mark.passing,
         )
         self._store.write(checkpoint)
         self._written = confirmed

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from binlog_worker.facts import Facts
 from binlog_worker.findings import Finding, Level, fail, ok, warn
-from binlog_worker.identity import check_identity
+from binlog_worker.identity import ServerLogs, check_identity
 from binlog_worker.table_checks import check_tables
-from schemas.checkpoint import Checkpoint
+from schemas.checkpoint import Checkpoint, PreparedXa
 from schemas.config import ShopConfig
 from schemas.errors import LtvError
 from schemas.sequence import binlog_number
@@ -31,12 +31,6 @@ _SETTINGS = {
         "PARTIAL_JSON logs differences instead of documents",
         "SET GLOBAL binlog_row_value_options = ''",
     ),
-    "binlog_transaction_compression": (
-        "OFF",
-        "compressed transactions are not read yet",
-        "SET GLOBAL binlog_transaction_compression = OFF",
-    ),
-    "log_bin_compress": ("OFF", "compressed events are not read yet", "SET GLOBAL log_bin_compress = OFF"),
 }
 """Setting → the value that is needed, why, what to do. One that a server does not have is right by default, but for
 the metadata."""
@@ -171,3 +165,20 @@ def check_start(facts: Facts, checkpoint: Checkpoint | None, tables: list[str]) 
         yield fail(str(error), _LOST, error.hint or "")
     else:
         yield ok(f"checkpoint at {checkpoint.place}; the server writes at {facts.logs.current}")
+        yield from _check_prepared(checkpoint.prepared, facts.logs)
+
+
+def _check_prepared(prepared: Sequence[PreparedXa], logs: ServerLogs) -> Iterator[Finding]:
+    if not prepared:
+        return
+    have = logs.sizes()
+    gone = [one for one in prepared if one.file not in have]
+    if gone:
+        tables = sorted({table for one in gone for table in one.tables or ("tables that are not known",)})
+        yield warn(
+            f"{len(gone)} of {len(prepared)} XA transactions are prepared in logs that the server no longer has",
+            f"if one is committed, its tables must be loaded again: {', '.join(tables)}",
+            f"XA ROLLBACK {gone[0].xid}, and so on, where nobody will commit them",
+        )
+    else:
+        yield ok(f"{len(prepared)} XA transactions are prepared, the oldest in {prepared[0].file}")

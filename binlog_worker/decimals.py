@@ -21,7 +21,8 @@ def decimal_size(precision: int, scale: int) -> int:
 
 @lru_cache(maxsize=1024)
 def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], str]:
-    """Decoder of the packed bytes. Raises ValueError on an impossible precision or scale."""
+    """Decoder of the packed bytes. Raises ValueError on an impossible precision or scale; the decoder on a group of
+    digits that is too large."""
     whole = precision - scale
     if not 0 < precision <= 65 or scale < 0 or whole < 0:
         raise ValueError(f"DECIMAL({precision},{scale})")
@@ -37,8 +38,8 @@ def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], str]:
     from_bytes = int.from_bytes
 
     if len(before) <= 2 and len(behind) == 1:
-        (high_shift, high_mask, _), (low_shift, low_mask, low_unit) = [(0, 0, 1), (0, 0, 1), *before][-2:]
-        fraction_mask = behind[0][1]
+        (high_shift, high_mask, high_unit), (low_shift, low_mask, low_unit) = [(0, 0, 1), (0, 0, 1), *before][-2:]
+        fraction_mask, fraction_unit = behind[0][1:]
 
         def money(raw: bytes) -> str:
             number = from_bytes(raw, "big") ^ top
@@ -46,10 +47,18 @@ def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], str]:
             if number & top:
                 number ^= ones
                 sign = "-"
-            value = (number >> high_shift & high_mask) * low_unit + (number >> low_shift & low_mask)
-            return f"{sign}{value}.{number & fraction_mask:0{scale}d}"
+            high, low = number >> high_shift & high_mask, number >> low_shift & low_mask
+            fraction = number & fraction_mask
+            if high >= high_unit or low >= low_unit or fraction >= fraction_unit:
+                raise ValueError(f"no decimal digits: {raw.hex()}")
+            return f"{sign}{high * low_unit + low}.{fraction:0{scale}d}"
 
         return money
+
+    def group(digits: int, unit: int) -> int:
+        if digits >= unit:
+            raise ValueError(f"no decimal digits: {digits}")
+        return digits
 
     def general(raw: bytes) -> str:
         number = from_bytes(raw, "big") ^ top
@@ -57,12 +66,11 @@ def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], str]:
         if number & top:
             number ^= ones
             sign = "-"
-        value = 0
+        value = fraction = 0
         for group_shift, mask, unit in before:
-            value = value * unit + (number >> group_shift & mask)
-        fraction = 0
+            value = value * unit + group(number >> group_shift & mask, unit)
         for group_shift, mask, unit in behind:
-            fraction = fraction * unit + (number >> group_shift & mask)
+            fraction = fraction * unit + group(number >> group_shift & mask, unit)
         return f"{sign}{value}.{fraction:0{scale}d}" if scale else f"{sign}{value}"
 
     return general

@@ -25,16 +25,23 @@ from binlog_worker.events import (
     HEARTBEAT_V2,
     ROTATE,
     START_ENCRYPTION,
+    TRANSACTION_PAYLOAD,
     RawEvent,
     parse,
 )
+from binlog_worker.packets import Spill, SpilledEvent
 from schemas.errors import BadPosition, CorruptBinlog, HalfOpenConnection, LtvError, SourceRefused, SourceUnavailable
 
 RECEIVE_BYTES = 256 * 1024
+NET_WRITE_TIMEOUT_S = 600
+"""So long the server waits for us to read on, as while the sink is slow; then it ends the dump, and we ask again."""
 MAX_PACKET = 0xFFFFFF
 MAX_DUMP_POSITION = 0xFFFFFFFF
 CRC_RESIDUE = 0x2144DF1C
 """CRC32 over any bytes followed by their own little-endian CRC32."""
+
+UNREGISTERED = 0
+"""The server_id of a reader that the server does not list, and for which it throws out no other."""
 
 _COM_BINLOG_DUMP, _COM_REGISTER_SLAVE = 0x12, 0x15
 _SEND_ANNOTATE_ROWS = 0x02
@@ -88,7 +95,7 @@ class Dump:
         settings = [
             "SET @master_binlog_checksum='CRC32', @source_binlog_checksum='CRC32'",
             f"SET @master_heartbeat_period={nanoseconds}, @source_heartbeat_period={nanoseconds}",
-            "SET SESSION net_write_timeout=600",
+            f"SET SESSION net_write_timeout={NET_WRITE_TIMEOUT_S}",
         ]
         if mariadb:
             settings.append("SET @mariadb_slave_capability=4")
@@ -98,8 +105,9 @@ class Dump:
             with connection.cursor() as cursor:
                 for setting in settings:
                     cursor.execute(setting)
-            connection._execute_command(_COM_REGISTER_SLAVE, register)
-            connection._read_ok_packet()
+            if server_id != UNREGISTERED:
+                connection._execute_command(_COM_REGISTER_SLAVE, register)
+                connection._read_ok_packet()
             request = struct.pack("<IHI", self._first[1], flags, server_id) + self.file.encode("utf-8")
             connection._execute_command(_COM_BINLOG_DUMP, request)
         except pymysql.err.MySQLError as error:
@@ -146,6 +154,15 @@ class Dump:
             return bool(poll.poll(0))
         except (OSError, ValueError):
             return True
+
+    def ahead(self) -> tuple[bytes, int, bool | None]:
+        """What was received already: the buffer, where in it the next packet begins, and whether events end with a
+        checksum (None: the log has not said yet). To be used between two events, with `skip`."""
+        return self._buffer, self._used, self._checksum
+
+    def skip(self, used: int, position: int) -> None:
+        """The packets before `used` are dealt with; the next event begins at `position` of the same file."""
+        self._used, self.position = used, position
 
     def close(self) -> None:
         """Cuts the connection at once, without a word to the server. Safe from a signal handler or another thread,
@@ -204,21 +221,27 @@ class Dump:
         self._buffer = pieces[0] + pieces[1] if len(pieces) == 2 else b"".join(pieces)
         self._used = 0
 
-    def _large_event(self) -> bytes:
-        """The event in a packet of 16 MB and more: parts of 2**24 - 1 bytes up to a shorter one, less the status
-        byte."""
-        parts: list[bytes] = []
-        while True:
+    def _pieces(self, expected: int) -> Iterator[bytes]:
+        """The event in packets of 16 MB, 2**24 - 1 bytes up to a shorter one, as it comes; less the status byte."""
+        self._used += 5
+        size, left = MAX_PACKET, MAX_PACKET - 1
+        total = left
+        while total <= expected:
+            while left:
+                if self._used == len(self._buffer):
+                    self._receive(1)
+                piece = self._buffer[self._used : self._used + left]
+                self._used += len(piece)
+                left -= len(piece)
+                yield piece
+            if size < MAX_PACKET:
+                return
             if len(self._buffer) - self._used < 4:
                 self._receive(4)
-            size = int.from_bytes(self._buffer[self._used : self._used + 3], "little")
-            if len(self._buffer) - self._used < 4 + size:
-                self._receive(4 + size)
-            start, end = self._used + 4, self._used + 4 + size
-            parts.append(self._buffer[start if parts else start + 1 : end])
-            self._buffer, self._used = self._buffer[end:], 0
-            if size < MAX_PACKET:
-                return b"".join(parts)
+            size = left = int.from_bytes(self._buffer[self._used : self._used + 3], "little")
+            total += size
+            self._used += 4
+        raise self._broken(f"event of {expected} bytes in packets of more")
 
     def _events(self) -> Iterator[RawEvent]:
         unpack, file, position = _PACKET.unpack_from, self.file, self.position
@@ -228,7 +251,7 @@ class Dump:
                 buffer, used = self._buffer, self._used
                 have = len(buffer) - used
                 if have < 24:
-                    self._receive(4 if have < 4 else 4 + int.from_bytes(buffer[used : used + 3], "little"))
+                    self._receive(4 if have < 4 else min(24, 4 + int.from_bytes(buffer[used : used + 3], "little")))
                     buffer, used = self._buffer, self._used
                     have = len(buffer) - used
                     if have < 24:
@@ -238,7 +261,13 @@ class Dump:
                 head, status, timestamp, kind, server_id, size, log_pos, flags = unpack(buffer, used)
                 length = head & 0xFFFFFF
                 if length == MAX_PACKET:
-                    raw = self._large_event()
+                    if kind == TRANSACTION_PAYLOAD and not status:
+                        spilled = self._spilled_event(timestamp, server_id, size, log_pos, flags)
+                        self.position = spilled.end
+                        yield spilled
+                        file, position = self.file, self.position
+                        continue
+                    raw = b"".join(self._pieces(size))
                     length = len(raw) + 1
                 else:
                     if have < length + 4:
@@ -259,7 +288,7 @@ class Dump:
                 end = position + size
                 if log_pos != end & 0xFFFFFFFF or log_pos == 0 or kind in _NOT_IN_FILE:
                     end = self._unusual_end(kind, flags, size, log_pos, position)
-                event = make(RawEvent, (kind, timestamp, server_id, flags, file, position, end, data))
+                event = make(RawEvent, (kind, timestamp, server_id, flags, file, position, end, data, 0))
                 position = end
                 if kind == ROTATE:
                     rotate = parse(event)
@@ -268,8 +297,29 @@ class Dump:
                     self.file = file
                 self.position = position
                 yield event
+                file, position = self.file, self.position  # `skip` may have moved on
         except _Closed:
             return
+
+    def _spilled_event(self, timestamp: int, server_id: int, size: int, log_pos: int, flags: int) -> SpilledEvent:
+        """A compressed transaction in packets of 16 MB, kept on disk: incompressible rows would fill the memory."""
+        with Spill(self.at) as spill:
+            spill.fill(self._pieces(size))
+            if size != spill.length:
+                raise self._broken(f"event of {size} bytes in packets of {spill.length + 1}")
+            if self._checksum:
+                if spill.checksum != CRC_RESIDUE:
+                    raise self._broken(f"checksum of event type 0x{TRANSACTION_PAYLOAD:02X} is wrong")
+                spill.cut_checksum()
+            body = spill.keep()
+        end = self.position + size
+        if log_pos != end & 0xFFFFFFFF:
+            end = self._unusual_end(TRANSACTION_PAYLOAD, flags, size, log_pos, self.position)
+        event = SpilledEvent(
+            TRANSACTION_PAYLOAD, timestamp, server_id, flags, self.file, self.position, end, spill.head
+        )
+        event.body = body
+        return event
 
     def _unusual_end(self, kind: int, flags: int, size: int, log_pos: int, position: int) -> int:
         """Where an event ends whose header does not simply say so: at its start if it is not in the file. Those are
@@ -277,7 +327,7 @@ class Dump:
         end = position + size
         if kind in _NOT_IN_FILE or (flags & FLAG_ARTIFICIAL) or (log_pos == 0 and kind in _AT_FILE_START):
             return position
-        if end & 0xFFFFFFFF != log_pos:
+        if log_pos and end & 0xFFFFFFFF != log_pos:  # MariaDB 11.7 has 0 within a transaction
             raise self._broken(
                 f"event of {size} bytes ends at {log_pos} (modulo 2**32), {end} was expected",
                 "the server left out events, or the connection is broken",

@@ -14,6 +14,7 @@ from schemas.errors import (
     PurgedBinlog,
     SourceRefused,
     SourceUnavailable,
+    TruncatedBinlog,
 )
 
 FATAL_READING_BINLOG = 1236
@@ -58,7 +59,7 @@ _TEXTS: tuple[tuple[str, type[LtvError], str], ...] = (
     ("exceeded max_allowed_packet", SourceRefused, "raise max_allowed_packet on the server"),
     ("crc check", CorruptBinlog, "the file is damaged on the server"),
     ("checksum algorithm check", CorruptBinlog, "the file is damaged on the server"),
-    ("binlog truncated in the middle", CorruptBinlog, "the file is damaged on the server; was its disk full?"),
+    ("binlog truncated in the middle", TruncatedBinlog, "the file is damaged on the server; was its disk full?"),
     ("server_id was not set", SourceRefused, "set server_id on the server"),
     ("server-id was not set", SourceRefused, "set server_id on the server"),
     ("binary log is not open", SourceRefused, "start the server with --log-bin and binlog_format=ROW"),
@@ -83,7 +84,7 @@ def dump_error(errno: int, text: str, position: str | None = None, *, at_start: 
         lowered = text.lower()
         for part, kind, hint in _TEXTS:
             if part in lowered:
-                if at_start and (kind is CorruptBinlog or "max_allowed_packet" in part):
+                if at_start and (issubclass(kind, CorruptBinlog) or "max_allowed_packet" in part):
                     kind, hint = BadPosition, START_HINT
                 return kind(message, position=position, hint=hint)
     return SourceRefused(message, position=position)

@@ -161,6 +161,18 @@ def _query(data: bytes, more: int) -> Query:
     return Query(thread_id, seconds, error, data[db : sql - 1].decode("utf-8"), statement)
 
 
+_BEGIN = b"BEGIN"
+
+
+def is_begin(data: bytes, start: int, stop: int) -> bool:
+    """Whether the Query event at data[start:stop] is BEGIN, by its bytes: every transaction has one."""
+    if data[stop - len(_BEGIN) : stop] != _BEGIN:
+        return False
+    head = start + HEADER_SIZE
+    status = int.from_bytes(data[head + 11 : head + 13], "little")
+    return stop == head + _QUERY.size + status + data[head + 8] + 1 + len(_BEGIN)
+
+
 def parse_query(data: bytes) -> Query:
     """Body: thread 4, seconds 4, length of db 1, error 2, length of status variables 2, those, db, NUL, statement in
     the client's character set."""

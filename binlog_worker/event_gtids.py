@@ -12,6 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from binlog_worker.event_bodies import HEADER_SIZE, read_lenenc
+from binlog_worker.xids import mariadb_prepared_xid
 from schemas.errors import UnsupportedEvent
 
 ANONYMOUS_GTID = 34
@@ -29,10 +30,12 @@ class Gtid(NamedTuple):
 
 
 class MariadbGtid(NamedTuple):
-    """`text` is domain-server-sequence. A standalone group has no terminating COMMIT or XID event."""
+    """`text` is domain-server-sequence. A standalone group has no terminating COMMIT or XID event. `prepared_xid` is
+    that of an XA transaction whose rows follow, before it is known that they are committed; else empty."""
 
     text: str
     flags: int
+    prepared_xid: str = ""
 
     @property
     def standalone(self) -> bool:
@@ -134,15 +137,10 @@ def parse_gtid_tagged(data: bytes) -> Gtid:
 
 
 _MARIADB = struct.Struct("<QIB")
-_PREPARED_XA, _COMPLETED_XA = 64, 128
 
 
 def parse_mariadb_gtid(data: bytes) -> MariadbGtid:
-    """Body: sequence 8, domain 4, flags 1. XA is refused: its rows stand here before it is known that they commit."""
+    """Body: sequence 8, domain 4, flags 1, then an xid in places (see `xids`)."""
     sequence, domain, flags = _MARIADB.unpack_from(data, HEADER_SIZE)
-    if flags & (_PREPARED_XA | _COMPLETED_XA):
-        state = "prepared" if flags & _PREPARED_XA else "completed"
-        raise UnsupportedEvent(
-            f"MARIADB_GTID of a {state} XA transaction", hint="XA transactions are not supported yet"
-        )
-    return MariadbGtid(f"{domain}-{int.from_bytes(data[5:9], 'little')}-{sequence}", flags)
+    text = f"{domain}-{int.from_bytes(data[5:9], 'little')}-{sequence}"
+    return MariadbGtid(text, flags, mariadb_prepared_xid(data, flags))

@@ -6,9 +6,10 @@ backup. The epoch, first section of every sequence number, keeps them apart; an 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from binlog_worker.failover import Standing, missing, way_on
 from schemas.checkpoint import Checkpoint, Identity, Place
 from schemas.errors import PurgedBinlog, SourceChanged, UsageError
 from schemas.sequence import LIMITS, binlog_number
@@ -42,10 +43,16 @@ class ServerLogs(NamedTuple):
         return Identity(self.server, self.base)
 
 
-def check_identity(checkpoint: Checkpoint, found: ServerLogs, tables: Sequence[str]) -> None:
+def check_identity(
+    checkpoint: Checkpoint,
+    found: ServerLogs,
+    tables: Sequence[str],
+    standing: Callable[[], Standing | None] = lambda: None,
+) -> None:
     """Raises SourceChanged where the checkpoint's place means nothing on this server, PurgedBinlog where it is gone.
 
-    `tables` are those that must be loaded again, named in the hint.
+    `tables` are those that must be loaded again, named in the hint. `standing` says what another server has of the
+    transactions that were delivered, where that can be known.
     """
     stored, place = checkpoint.identity, checkpoint.place
     reasons = []
@@ -71,10 +78,23 @@ def check_identity(checkpoint: Checkpoint, found: ServerLogs, tables: Sequence[s
         elif place.position > sizes[place.file]:
             reasons.append(f"its {place.file} ends at {sizes[place.file]}, below the checkpoint's {place}")
     if reasons:
-        raise changed(reasons, checkpoint, found.current, tables)
+        known = standing() if stored.server != found.server else None  # a server that was reset gives its GTIDs anew
+        raise changed(reasons, checkpoint, found.current, tables, known)
 
 
-def changed(reasons: Sequence[str], checkpoint: Checkpoint, current: Place, tables: Sequence[str]) -> SourceChanged:
+def changed(
+    reasons: Sequence[str],
+    checkpoint: Checkpoint,
+    current: Place,
+    tables: Sequence[str],
+    standing: Standing | None = None,
+) -> SourceChanged:
+    if standing is not None:
+        return SourceChanged(
+            f"this is not the source that the checkpoint speaks of: {'; '.join([*reasons, *missing(standing)])}",
+            position=str(checkpoint.place),
+            hint=way_on(standing, checkpoint.epoch + 1, tables),
+        )
     return SourceChanged(
         f"this is not the source that the checkpoint speaks of: {'; '.join(reasons)}",
         position=str(checkpoint.place),
@@ -110,6 +130,6 @@ def decide_epoch(checkpoint: Checkpoint | None, epoch: int | None, begin: str | 
     if begin is None:
         raise UsageError(
             f"--epoch {epoch} begins anew, so it needs a place",
-            hint="add --from FILE:POSITION, --from earliest or --from now",
+            hint="add --from GTID-SET, --from FILE:POSITION, --from earliest or --from now",
         )
     return Beginning(epoch, None)

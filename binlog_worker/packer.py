@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-import orjson
-
-from schemas.errors import OversizedRow
+from binlog_worker import metrics
+from binlog_worker.oversized import LARGEST_DATA_BYTES, fit
 from schemas.event import Message, TableSchema
 
-LARGEST_ROW_BYTES = 9_500_000
-"""Below Pub/Sub's 10 MB, with room for the schema line and the attributes."""
+log = logging.getLogger(__name__)
 
 
 class PackedSchema(NamedTuple):
@@ -81,7 +80,8 @@ class _Open:
 class Packer:
     """`put` takes finished messages; `source` is the attribute of that name, `run` that of this process's start.
 
-    `after` ("run:number") is the confirmed message of the run before that this one goes on from.
+    `after` ("run:number") is the confirmed message of the run before that this one goes on from. `needed`: table → the
+    columns that stay when a row is too large for a message.
     """
 
     def __init__(
@@ -93,8 +93,9 @@ class Packer:
         after: str = "",
         max_events: int = 500,
         max_bytes: int = 1_000_000,
+        needed: Callable[[str], Collection[str]] = lambda table: (),
     ) -> None:
-        self._put = put
+        self._put, self._needed = put, needed
         self._always = {"source": source, "run": run, **({"after": after} if after else {})}
         self._max_events, self._max_bytes = max_events, max_bytes
         self._open: dict[str, _Open] = {}
@@ -106,7 +107,7 @@ class Packer:
         return bool(self._open)
 
     def add(self, changes: Changes | SingleChanges) -> None:
-        """Raises OversizedRow, and what `put` raises."""
+        """Raises what `put` raises."""
         table, count, begin = changes.schema.schema.table, len(changes.lines), 0
         message = self._open.get(table)
         if message is not None and message.schema.fingerprint != changes.schema.fingerprint:
@@ -135,10 +136,31 @@ class Packer:
         return message
 
     def _add_line(self, table: str, changes: Changes | SingleChanges, index: int) -> None:
-        """A line with which the open message may become too large."""
+        """A line with which the open message may become too large, or that is too large for any."""
         line = changes.lines[index]
-        if len(line) > LARGEST_ROW_BYTES:
-            raise _oversized(changes, index)
+        if len(line) + len(changes.schema.line) < LARGEST_DATA_BYTES:  # a line feed is between them
+            self._append(table, changes, index, line)
+        else:
+            self._add_oversized(table, changes, index)
+
+    def _add_oversized(self, table: str, changes: Changes | SingleChanges, index: int) -> None:
+        """What fits of the row goes on; a letter behind it, a message of its own, says what does not."""
+        line, schema = changes.lines[index], changes.schema
+        fitted = fit(line, schema.schema, self._needed(table), LARGEST_DATA_BYTES - len(schema.line) - 1)
+        metrics.OVERSIZED.labels(table, fitted.outcome).inc()
+        log.log(
+            logging.INFO if fitted.outcome == "without_before" else logging.WARNING,
+            "a row is too large for a message",
+            extra={"table": table, "key": fitted.key, "bytes": len(line), "position": changes.position(index),
+                   "outcome": fitted.outcome, "left_out": ", ".join(fitted.left_out) or None},
+        )  # fmt: skip
+        if fitted.line is not None:
+            self._append(table, changes, index, fitted.line)
+        if fitted.letter is not None:
+            letter = schema.line + b"\n" + fitted.letter
+            self._alone("dead_letter", table, letter, changes.sequence(index), changes.committed(index))
+
+    def _append(self, table: str, changes: Changes | SingleChanges, index: int, line: bytes) -> None:
         message = self._open.get(table)
         if message is not None and len(message.lines) > 1 and message.size + len(line) + 1 > self._max_bytes:
             self._close(table)
@@ -160,11 +182,15 @@ class Packer:
 
     def reload(self, table: str, line: bytes, sequence: str, committed_at: str) -> None:
         """A message of its own: `table` must be loaded again."""
+        self._alone("reload", table, line, sequence, committed_at)
+
+    def _alone(self, kind: str, table: str, data: bytes, sequence: str, committed_at: str) -> None:
+        """Behind all rows of its table so far."""
         if table in self._open:
             self._close(table)
         self._send(
-            line,
-            {"kind": "reload", "table": table, "events": "0", "first_sequence": sequence, "last_sequence": sequence,
+            data,
+            {"kind": kind, "table": table, "events": "0", "first_sequence": sequence, "last_sequence": sequence,
              "committed_at": committed_at},
         )  # fmt: skip
 
@@ -175,6 +201,8 @@ class Packer:
 
     def _close(self, table: str) -> None:
         message = self._open.pop(table)
+        if len(message.lines) == 1:
+            return  # it was opened for a row of which nothing could be sent
         self._send(
             b"\n".join(message.lines),
             {
@@ -201,17 +229,3 @@ def _first(lines: list[bytes], room: int) -> tuple[list[bytes], int]:
         taken += 1
         size += len(line) + 1
     return lines[:taken], size
-
-
-def _oversized(changes: Changes | SingleChanges, index: int) -> OversizedRow:
-    schema, line = changes.schema.schema, changes.lines[index]
-    event = orjson.loads(line)
-    row = event["after"] or event["before"] or {}
-    key = ", ".join(f"{name}={str(row.get(name))[:60]}" for name in schema.primary_key)
-    return OversizedRow(
-        f"a row of {len(line):,} bytes does not fit into a Pub/Sub message (at most {LARGEST_ROW_BYTES:,})",
-        table=schema.table,
-        key=key,
-        position=changes.position(index),
-        hint="exclude its large columns in shop.yaml (`exclude`); binary columns travel as base64, a third larger",
-    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from binlog_worker import metrics
-from schemas.checkpoint import Place
+from schemas.checkpoint import Place, PreparedXa
 from schemas.sequence import binlog_number
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Progress:
         self.rows = 0
         self.place: Place | None = None
         self.lag_s = 0.0
+        self.prepared: Sequence[PreparedXa] = ()
         self._began = time.monotonic()
         self._window = (self._began, 0, 0.0)  # since when, rows then, rows per second before
         self._live = _line(self) if live else None
@@ -53,7 +55,14 @@ class Progress:
             "rows_per_s": round(rate),
             "position": str(self.place or ""),
             "lag_s": round(self.lag_s, 1),
+            **self._xa(),
         }
+
+    def _xa(self) -> dict[str, object]:
+        """Only where there are any: one that nobody ends is a defect of the shop's, and holds locks there."""
+        if not self.prepared:
+            return {}
+        return {"prepared": len(self.prepared), "oldest_prepared_s": round(time.time() - self.prepared[0].since)}
 
     def __rich__(self) -> str:
         facts = self.facts()

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection
+from copy import copy
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from binlog_worker import table_map as t
 from binlog_worker.charsets import BINARY, is_utf8
-from binlog_worker.decimals import decimal_decoder
+from binlog_worker.decimals import decimal_decoder, decimal_size
+from binlog_worker.floats import finite
 from binlog_worker.table_map import Column, TableLayout
 from binlog_worker.values import Decoder, value_decoder, value_size, value_skipper
 
@@ -26,13 +29,16 @@ BAD_IMAGE = (ValueError, IndexError, struct.error)
 
 _PIECE = Callable[[bytes, int, int, Callable[[Any], None], Callable[[Any], None]], int]
 
-MOST_TEXTS = 20_000
+MOST_TEXTS = 8_000
 """Texts of packed values kept for one column of one table."""
 
 MOST_PATTERNS = 128
 """Sets of NULL columns that get code of their own; a table with more of them is in `_step_by_step`."""
 
 _CODES = {t.TINY: "b", t.SHORT: "h", t.LONG: "i", t.BIGINT: "q"}
+MOST_SCALE = 4
+"""Digits behind the point of a DECIMAL that is decoded inline."""
+
 _KEPT = frozenset((t.DATE, t.DATETIME, t.TIMESTAMP, t.TIME))
 
 
@@ -56,6 +62,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.last: list[str] = []
         self.names: dict[str, Any] = {}
         self.offset = 0
         self._run: list[tuple[str, str]] = []  # struct code, variable ("" where passed over)
@@ -88,6 +95,10 @@ class _Writer:
             at = f"p + {self._run_at}" if self._run_at else "p"
             self.lines.append(f"{', '.join(variables)}, = {unpack}(d, {at})")
 
+    def late(self, line: str) -> None:
+        """A line over values that are read by then."""
+        self.last.append(line)
+
     def move(self, line: str) -> None:
         """A line that sets `p` behind a value of varying length."""
         self.lines.append(line)
@@ -106,8 +117,8 @@ def _fixed(column: Column) -> tuple[str, str] | None:
     if kind in _CODES:
         return (_CODES[kind].upper() if column.unsigned else _CODES[kind]), "{v}"
     if kind == t.DOUBLE:
-        return "d", "{v}"
-    if kind == t.DECIMAL or kind in _KEPT:
+        return "d", "({v} if {v} - {v} == 0.0 else {k}({v}))"
+    if kind in _KEPT:
         return f"{value_size(column)}s", "{k}[{v}]"
     if kind == t.ENUM and column.a == 1:
         return "B", "{k}[{v}]"
@@ -115,35 +126,16 @@ def _fixed(column: Column) -> tuple[str, str] | None:
 
 
 def _constant(column: Column, decode: Decoder) -> Any:
-    if column.kind == t.DECIMAL:
-        return Texts(decimal_decoder(column.a, column.b))
+    if column.kind == t.DOUBLE:
+        return finite
     if column.kind == t.ENUM:
         return ("", *(column.labels or ()))
     return Texts(lambda raw: decode(raw, 0)[0])
 
 
-def _write(writer: _Writer, column: Column, decode: Decoder, constants: dict[Column, Any], variable: str) -> str:
-    """Adds the reading of one value; returns the expression of it."""
-    found = _fixed(column)
-    if found is not None:
-        code, expression = found
-        writer.fixed(code, variable)
-        constant = ""
-        if "{k}" in expression:
-            if column not in constants:
-                constants[column] = _constant(column, decode)
-            constant = writer.name(constants[column])
-        return expression.format(v=variable, k=constant)
-    writer.close_run()
-    prefix = _text_prefix(column)
-    if prefix is None:
-        writer.move(f"{variable}, p = {writer.name(decode)}(d, {writer.at})")
-        return variable
-    writer.lines.append(f"s = {writer.at} + {prefix}")
-    size = "d[s - 1]" if prefix == 1 else "d[s - 2] | d[s - 1] << 8"
-    writer.move(f"p = s + ({size})")
-    writer.lines.append(f"{variable} = d[s:p].decode()")
-    return variable
+@lru_cache(maxsize=8)
+def _fractions(scale: int) -> tuple[str, ...]:
+    return tuple(f".{number:0{scale}d}" for number in range(10**scale)) if scale else ("",)
 
 
 def _text_prefix(column: Column) -> int | None:
@@ -153,35 +145,40 @@ def _text_prefix(column: Column) -> int | None:
     return (1 if column.a < 256 else 2) if is_utf8(column.collation or 0) else None
 
 
-def _pass_over(writer: _Writer, column: Column) -> None:
+def _pass_over(writer: _Writer, column: Column, skip: Decoder) -> None:
     size = value_size(column)
     if size is not None:
         writer.fixed(f"{size}x", "")
         return
     writer.close_run()
-    skip = writer.name(value_skipper(column))
-    writer.move(f"p = {skip}(d, {writer.at})[1]")
+    writer.move(f"p = {writer.name(skip)}(d, {writer.at})[1]")
 
 
 class RowCode:
-    """The code of one layout for the columns `keep`; `as_json`: an image is its JSON object in bytes, else a list of
-    values. `key` holds the columns of the key that comes with every image; empty: no keys.
+    """The code of one layout for the columns `keep` (all by default): an image becomes the list of their values.
 
     Raises UnsupportedColumn where a column cannot be decoded.
     """
 
-    def __init__(
-        self, layout: TableLayout, keep: Collection[int] | None, *, as_json: bool, key: Collection[int] = ()
-    ) -> None:
+    def __init__(self, layout: TableLayout, keep: Collection[int] | None = None) -> None:
         count = len(layout.columns)
-        self._layout, self._as_json, self._key = layout, as_json, tuple(key)
+        self._layout = layout
         self._keep = frozenset(range(count)) if keep is None else frozenset(keep)
-        self._decoders = {index: value_decoder(layout.columns[index]) for index in sorted(self._keep)}
-        for index in set(range(count)) - self._keep:
-            value_skipper(layout.columns[index])
-        self._size, self._mask = (count + 7) // 8, (1 << count) - 1
-        self._constants: dict[Column, Any] = {}
+        self._decoders = [
+            (value_decoder if index in self._keep else value_skipper)(column)
+            for index, column in enumerate(layout.columns)
+        ]
+        self._size = (count + 7) // 8
+        self._constants: dict[int, Any] = {}
+        self._as_json, self._key = False, tuple[int, ...]()
         self._pieces: dict[bytes, _PIECE] = {}
+
+    def variant(self, *, as_json: bool, key: Collection[int] = ()) -> RowCode:
+        """The same with other results: an image becomes a JSON object in bytes; with it comes a tuple of the values of
+        the columns `key`, if any are named."""
+        other = copy(self)
+        other._as_json, other._key, other._pieces = as_json, tuple(key), {}
+        return other
 
     def rows(self, data: bytes, pos: int, end: int) -> tuple[list[Any], list[Any]]:
         """The images from `pos` on, the last of which ends at `end`, and the key of each where keys were asked for.
@@ -225,10 +222,9 @@ class RowCode:
                 if index in self._keep:
                     expressions[index] = "None"
             elif index in self._keep:
-                decode = self._decoders[index]
-                expressions[index] = _write(writer, column, decode, self._constants, f"v{index}")
+                expressions[index] = self._write(writer, index, column)
             else:
-                _pass_over(writer, column)
+                _pass_over(writer, column, self._decoders[index])
         writer.settle()
         if self._as_json:
             names = {index: writer.name(self._layout.columns[index].name) for index in expressions}
@@ -236,7 +232,7 @@ class RowCode:
             image = f"{writer.name(orjson.dumps)}({{{pairs}}})"
         else:
             image = f"[{', '.join(expressions.values())}]"
-        body = [f"p += {self._size}", *writer.lines, f"add({image})"]
+        body = [f"p += {self._size}", *writer.lines, *writer.last, f"add({image})"]
         if self._key:
             body.append(f"key(({', '.join(expressions[index] for index in self._key)},))")
         pattern_name = writer.name(pattern)
@@ -251,6 +247,45 @@ class RowCode:
         piece: _PIECE = space["piece"]
         return piece
 
+    def _write(self, writer: _Writer, index: int, column: Column) -> str:
+        """Adds the reading of one value; returns the expression of it."""
+        variable, found = f"v{index}", _fixed(column)
+        if found is not None:
+            code, expression = found
+            writer.fixed(code, variable)
+            if "{k}" not in expression:
+                return expression.format(v=variable)
+            if index not in self._constants:
+                self._constants[index] = _constant(column, self._decoders[index])
+            return expression.format(v=variable, k=writer.name(self._constants[index]))
+        if column.kind == t.DECIMAL and column.b <= MOST_SCALE:
+            return self._decimal(writer, index, column)
+        writer.close_run()
+        prefix = _text_prefix(column)
+        if prefix is None:
+            writer.move(f"{variable}, p = {writer.name(self._decoders[index])}(d, {writer.at})")
+            return variable
+        writer.lines.append(f"s = {writer.at} + {prefix}")
+        size = "d[s - 1]" if prefix == 1 else "d[s - 2] | d[s - 1] << 8"
+        writer.move(f"p = s + ({size})")
+        writer.lines.append(f"{variable} = d[s:p].decode()")
+        return variable
+
+    def _decimal(self, writer: _Writer, index: int, column: Column) -> str:
+        """The common case inline: not negative, at most nine digits before the point (`decimals` has the layout). All
+        others, and bytes that are no decimal, are above `limit`."""
+        size, raw, number = decimal_size(column.a, column.b), f"v{index}", f"n{index}"
+        shift = 8 * decimal_size(column.b, column.b) if column.b else 0
+        writer.fixed(f"{size}s", raw)
+        top = 1 << (8 * size - 1)
+        limit = writer.name(min(top, 10 ** min(column.a - column.b, 9) << shift))
+        from_bytes, flip = writer.name(int.from_bytes), writer.name(top)
+        others = writer.name(decimal_decoder(column.a, column.b))
+        writer.late(f'{number} = {from_bytes}({raw}, "big") ^ {flip}')
+        fraction = f"{{{writer.name(_fractions(column.b))}[{number} & {(1 << shift) - 1}]}}" if shift else ""
+        whole = f"{number} >> {shift}" if shift else number
+        return f'(f"{{{whole}}}{fraction}" if {number} < {limit} else {others}({raw}))'
+
     def _step_by_step(
         self, data: bytes, pos: int, end: int, add: Callable[[Any], None], key: Callable[[Any], None]
     ) -> int:
@@ -258,11 +293,9 @@ class RowCode:
         nulls = int.from_bytes(data[pos : pos + self._size], "little")
         pos += self._size
         values: dict[int, Any] = {}
-        for index, column in enumerate(self._layout.columns):
-            if nulls >> index & 1:
-                values[index] = None
-            else:
-                decode = self._decoders.get(index) or value_skipper(column)
+        for index, decode in enumerate(self._decoders):
+            values[index] = None
+            if not nulls >> index & 1:
                 values[index], pos = decode(data, pos)
         kept = {self._layout.columns[index].name: values[index] for index in sorted(self._keep)}
         add(orjson.dumps(kept) if self._as_json else list(kept.values()))

@@ -7,8 +7,8 @@ held twice.
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from binlog_worker import events
@@ -17,7 +17,7 @@ from binlog_worker.events import RawEvent
 from binlog_worker.row_code import BAD_IMAGE, RowCode
 from binlog_worker.table_map import TableLayout, parse_table_map, table_id
 from binlog_worker.values import value_decoder, value_skipper
-from schemas.errors import CorruptBinlog, LtvError, UndecodableValue, UnsupportedRowImage
+from schemas.errors import CorruptBinlog, LtvError, UndecodableValue, UnsupportedColumn, UnsupportedRowImage
 
 Image = list[Any]
 """Values of the kept columns, in column order."""
@@ -28,9 +28,13 @@ Change = tuple[Image | None, Image | None]
 Choose = Callable[[TableLayout], Collection[int] | None]
 """The column indexes to keep of a table; None: the table is not wanted."""
 
+Refine = Callable[[TableLayout], TableLayout]
+"""The layout of a wanted table with the column types that the log does not tell (`true_types`)."""
+
 STATEMENT_END = 0x0001
 _DUMMY_TABLE = 0x00FFFFFF
 _MAX_TABLES = 16_384
+_MAX_NARROWER = 64
 OPS = {
     events.WRITE_V1: "c",
     events.UPDATE_V1: "u",
@@ -42,66 +46,100 @@ OPS = {
 
 
 class Table:
-    """A layout, which of its columns are kept (ascending), and its code, compiled when the first row needs it."""
+    """A layout, which of its columns are kept (ascending), and its code. Raises UnsupportedColumn."""
 
-    __slots__ = ("_images", "_values", "keep", "layout")
+    __slots__ = ("_narrower", "heads", "images", "keep", "keyed_images", "layout", "values")
 
     def __init__(self, layout: TableLayout, keep: Collection[int]) -> None:
         self.layout = layout
         self.keep = tuple(sorted(set(keep)))
-        self._images: RowCode | None = None
-        self._values: RowCode | None = None
+        self.heads = {kind: _head(kind, len(layout.columns)) for kind in OPS}
+        self.values = RowCode(layout, self.keep)
+        """Images as lists of values."""
+        self.images = self.values.variant(as_json=True)
+        """Images as JSON objects."""
+        self.keyed_images = self.values.variant(as_json=True, key=layout.primary_key or ())
+        """The same, each with the values of the primary key."""
+        self._narrower: dict[int, Table] = {}
 
-    @property
-    def images(self) -> RowCode:
-        """Images as JSON objects, each with the values of the primary key. Raises UnsupportedColumn."""
-        if self._images is None:
-            self._images = RowCode(self.layout, self.keep, as_json=True, key=self.layout.primary_key or ())
-        return self._images
+    def without(self, missing: int) -> Table:
+        """The table as row events have it whose images lack the columns of a bitmap, none of which is wanted. Raises
+        UnsupportedRowImage."""
+        found = self._narrower.get(missing)
+        if found is None:
+            if len(self._narrower) >= _MAX_NARROWER:
+                self._narrower.clear()
+            found = self._narrower[missing] = _narrower(self.layout, self.keep, missing)
+        return found
 
-    @property
-    def values(self) -> RowCode:
-        """Images as lists of values. Raises UnsupportedColumn."""
-        if self._values is None:
-            self._values = RowCode(self.layout, self.keep, as_json=False)
-        return self._values
+
+def _narrower(layout: TableLayout, keep: Collection[int], missing: int) -> Table:
+    columns, key = layout.columns, layout.primary_key or ()
+    lacking = [columns[index].name for index in sorted({*keep, *key}) if missing >> index & 1]
+    if lacking:
+        raise UnsupportedRowImage(
+            f"row event without all columns: {', '.join(lacking)}",
+            hint="set binlog_row_image=FULL on the server, globally and in the sessions that override it; MariaDB 11"
+            " leaves generated columns out even then: exclude them in shop.yaml",
+        )
+    present = [index for index in range(len(columns)) if not missing >> index & 1]
+    place = {index: number for number, index in enumerate(present)}
+    narrower = replace(
+        layout,
+        columns=tuple(columns[index] for index in present),
+        primary_key=None if layout.primary_key is None else tuple(place[index] for index in key),
+    )
+    return Table(narrower, [place[index] for index in keep])
 
 
 class Tables:
-    """Which table a table id means at this place of the log, from the TABLE_MAP events seen. Both tables are
-    bounded."""
+    """Which table a table id means at this place of the log, from the TABLE_MAP events seen.
 
-    def __init__(self, choose: Choose, *, mariadb: bool) -> None:
-        self._choose = choose
+    `by_bytes` has the table of every TABLE_MAP body met (from its flags on), `by_id` that of a table id as its 6 bytes;
+    None: it is not wanted. Both are bounded.
+    """
+
+    def __init__(self, choose: Choose, *, mariadb: bool, refine: Refine | None = None) -> None:
+        self._choose, self._refine = choose, refine
         self._mariadb = mariadb
-        self._by_bytes: OrderedDict[bytes, Table | None] = OrderedDict()
-        self._by_id: OrderedDict[int, Table | None] = OrderedDict()
+        self.by_bytes: dict[bytes, Table | None] = {}
+        self.by_id: dict[bytes, Table | None] = {}
 
     def remember(self, event: RawEvent) -> Table | None:
-        """Takes in a TABLE_MAP; None when its table is not wanted. Raises CorruptBinlog, and what `choose` raises."""
+        """Takes in a TABLE_MAP; None when its table is not wanted. Raises CorruptBinlog, UnsupportedColumn, and what
+        `choose` raises."""
         data = event.data
         key = data[HEADER_SIZE + 6 :]
         try:
-            table = self._by_bytes[key]
+            table = self.by_bytes[key]
         except KeyError:
             try:
                 layout = parse_table_map(data, mariadb=self._mariadb)
                 keep = self._choose(layout)
+                if keep is not None and self._refine is not None:
+                    layout = self._refine(layout)
+                table = None if keep is None else Table(layout, keep)
+            except UnsupportedColumn as error:
+                error.table, error.position = error.table or layout.name, error.position or event.at
+                raise
             except LtvError as error:
                 error.position = error.position or event.at
                 raise
-            table = None if keep is None else Table(layout, keep)
-            if len(self._by_bytes) >= _MAX_TABLES:
-                self._by_bytes.popitem(last=False)
-            self._by_bytes[key] = table
-        self._by_id[int.from_bytes(data[HEADER_SIZE : HEADER_SIZE + 6], "little")] = table
-        if len(self._by_id) > _MAX_TABLES:
-            self._by_id.popitem(last=False)
+            if len(self.by_bytes) >= _MAX_TABLES:
+                del self.by_bytes[next(iter(self.by_bytes))]
+            self.by_bytes[key] = table
+        self.by_id[data[HEADER_SIZE : HEADER_SIZE + 6]] = table
+        if len(self.by_id) > _MAX_TABLES:
+            del self.by_id[next(iter(self.by_id))]
         return table
+
+    def forget(self) -> None:
+        """Equal bytes may mean other column types from here on (`true_types`)."""
+        self.by_bytes.clear()
 
     def find(self, number: int) -> Table | None:
         """Raises KeyError."""
-        return self._by_id[number]
+        return self.by_id[number.to_bytes(6, "little")]
 
 
 class Rows(NamedTuple):
@@ -122,7 +160,7 @@ class Rows(NamedTuple):
         """All images as JSON objects (of an update before and after in turn), and the key of each. Raises as above."""
         data = self.event.data
         try:
-            return self.table.images.rows(data, self.pos, len(data))
+            return self.table.keyed_images.rows(data, self.pos, len(data))
         except BAD_IMAGE as error:
             raise _images_error(self.event, self.table, self.pos, error) from error
 
@@ -130,8 +168,7 @@ class Rows(NamedTuple):
 def decode_rows(event: RawEvent, tables: Tables) -> Rows | None:
     """None when the table is not wanted. The rows themselves are decoded when asked for.
 
-    Raises CorruptBinlog (no TABLE_MAP before it, malformed), UnsupportedRowImage and UnsupportedColumn, all with table
-    and position.
+    Raises CorruptBinlog (no TABLE_MAP before it, malformed) and UnsupportedRowImage, with table and position.
     """
     data = event.data
     number = table_id(data)
@@ -149,9 +186,8 @@ def decode_rows(event: RawEvent, tables: Tables) -> Rows | None:
         return None
     layout = table.layout
     try:
-        statement_end, pos = _body(event.kind, data, layout)
-        table.images  # noqa: B018 - compiled now, so that a column which cannot be decoded is named with its table
-        return Rows(event, table, OPS[event.kind], statement_end, pos)
+        statement_end, missing, pos = _body(event.kind, data, layout)
+        return Rows(event, table.without(missing) if missing else table, OPS[event.kind], statement_end, pos)
     except LtvError as error:
         error.table = error.table or layout.name
         error.position = error.position or event.at
@@ -160,8 +196,8 @@ def decode_rows(event: RawEvent, tables: Tables) -> Rows | None:
         raise CorruptBinlog(f"malformed row event: {error}", table=layout.name, position=event.at) from error
 
 
-def _body(kind: int, data: bytes, layout: TableLayout) -> tuple[bool, int]:
-    """Statement-end flag and position of the first row image.
+def _body(kind: int, data: bytes, layout: TableLayout) -> tuple[bool, int, int]:
+    """Statement-end flag, bitmap of the columns that no image has, position of the first row image.
 
     Table id 6, flags 2, in version 2 the length of extra data (2, itself included) and these, number of columns, then
     for each image of a row a bitmap of the columns present.
@@ -173,14 +209,34 @@ def _body(kind: int, data: bytes, layout: TableLayout) -> tuple[bool, int]:
     if count != len(layout.columns):
         raise CorruptBinlog(f"row event with {count} columns, TABLE_MAP has {len(layout.columns)}")
     size, full = (count + 7) // 8, (1 << count) - 1
-    for _ in range(2 if kind in (events.UPDATE_V1, events.UPDATE_V2) else 1):
-        if int.from_bytes(data[pos : pos + size], "little") & full != full:
+    missing = full ^ int.from_bytes(data[pos : pos + size], "little") & full
+    pos += size
+    if kind in (events.UPDATE_V1, events.UPDATE_V2):
+        if full ^ int.from_bytes(data[pos : pos + size], "little") & full != missing:
             raise UnsupportedRowImage(
                 "row event without all columns",
                 hint="set binlog_row_image=FULL on the server, globally and in the sessions that override it",
             )
         pos += size
-    return bool(data[HEADER_SIZE + 6] & STATEMENT_END), pos
+    return bool(data[HEADER_SIZE + 6] & STATEMENT_END), missing, pos
+
+
+class Head(NamedTuple):
+    """What stands between the flags of a row event and its first image, where all columns are present: `width` bytes,
+    and the forms that they have (see `_body`; the unused bits of a bitmap are all set, or none is)."""
+
+    op: str
+    width: int
+    forms: frozenset[bytes]
+
+
+def _head(kind: int, columns: int) -> Head:
+    size, full = (columns + 7) // 8, (1 << columns) - 1
+    count = bytes((columns,)) if columns < 251 else b"\xfc" + columns.to_bytes(2, "little")
+    extra = b"\2\0" if kind >= events.WRITE_V2 else b""
+    images = 2 if OPS[kind] == "u" else 1
+    forms = [extra + count + bitmap.to_bytes(size, "little") * images for bitmap in (full, (1 << 8 * size) - 1)]
+    return Head(OPS[kind], len(forms[0]), frozenset(forms))
 
 
 def _changes(event: RawEvent, table: Table, op: str, pos: int) -> Iterator[Change]:

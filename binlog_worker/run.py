@@ -6,35 +6,41 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from binlog_worker import metrics
 from binlog_worker.changes import ChangeWriter, Origin
 from binlog_worker.checkpointer import Checkpointer
 from binlog_worker.checks import failures, preflight
+from binlog_worker.crashed_logs import rotation_behind_crash
 from binlog_worker.dump import Dump
 from binlog_worker.facts import Facts, read_facts
 from binlog_worker.files import FilesSink
-from binlog_worker.gtids import GtidSet, parse_gtids
 from binlog_worker.identity import Beginning, ServerLogs, changed, check_identity, decide_epoch
+from binlog_worker.oversized import needed_columns
 from binlog_worker.packer import PackedSchema, Packer
+from binlog_worker.past_logs import ServerPastLogs
+from binlog_worker.prepared import PreparedTransactions
 from binlog_worker.progress import Progress
 from binlog_worker.publisher import Publisher, Send
 from binlog_worker.reader import Reader
-from binlog_worker.server import ServerClock, gtids_before, login, read_logs
+from binlog_worker.server import ServerClock, login, read_logs
 from binlog_worker.sink import Sink
-from binlog_worker.start import FIRST_POSITION, Start, decide_start
-from binlog_worker.stopping import Stopping
+from binlog_worker.spool import BUDGET_BYTES, Spool
+from binlog_worker.start import Start, decide_start, standing
+from binlog_worker.stopping import Stopped, Stopping
 from binlog_worker.table_checks import problems
 from binlog_worker.tail import Tail
-from schemas.catalogue import wire_schema
+from binlog_worker.true_types import true_types
+from schemas.catalogue import CatalogueTable, read_tables, wire_schema
 from schemas.checkpoint import Checkpoint, Identity, Place
 from schemas.checkpoint_store import CheckpointStore, open_checkpoint
 from schemas.config import ShopConfig
-from schemas.errors import SourceRefused
-from schemas.source import Server, describe_server
+from schemas.errors import SourceChanged, SourceRefused, Transient
+from schemas.source import describe_server
 
 if TYPE_CHECKING:
     from binlog_worker.server import Connection
@@ -58,9 +64,11 @@ class Options:
     server_heartbeat_s: float = 10.0
     checkpoint_s: float = 0.5
     confirmation_s: float = CONFIRMATION_S
+    spool_bytes: int = BUDGET_BYTES
     limits: Mapping[str, int] = field(default_factory=dict)  # of `Publisher`
 
 
+@metrics.counting_stops()
 def run(config: ShopConfig, options: Options, stopping: Stopping, send: Send | None = None) -> None:
     """Follows the source until caught up or stopped. `send` replaces Pub/Sub.
 
@@ -77,13 +85,33 @@ def run(config: ShopConfig, options: Options, stopping: Stopping, send: Send | N
         facts = read_facts(connection, config)
         _refuse(facts, config)
         found = read_logs(connection, facts.server)
-        start = decide_start(beginning, options.begin, found, facts.server, connection, config.source_tables)
+        past = _past_logs(config, options, stopping, found.identity(), beginning.epoch)
+        try:
+            start = decide_start(beginning, options.begin, found, facts.server, connection, config.source_tables, past)
+        except Stopped:
+            return
         _say_start(start, options, beginning)
-        gtids = _gtids(start, beginning.checkpoint, facts.server, connection)
         sink = _sink(config, options, checkpoint, stopping, send)
         stack.callback(sink.close)
         progress = stack.enter_context(Progress(options.live))
-        _follow(config, options, stopping, store, facts, found, beginning.checkpoint, start, gtids, sink, progress)
+        try:
+            _follow(config, options, stopping, store, facts, found, beginning.checkpoint, start, past, sink, progress)
+        except SourceChanged:
+            with suppress(Transient):
+                _say_way_on(config, store.read())
+            raise
+
+
+def _say_way_on(config: ShopConfig, checkpoint: Checkpoint | None) -> None:
+    """Raises SourceChanged with what the server that answers now has of that which the checkpoint says: only by what is
+    confirmed can be said how to go on."""
+    with login(config) as connection:
+        server = describe_server(connection)
+        found = read_logs(connection, server)
+        if checkpoint is not None:
+            check_identity(
+                checkpoint, found, config.source_tables, lambda: standing(checkpoint, found, server, connection)
+            )
 
 
 def _refuse(facts: Facts, config: ShopConfig) -> None:
@@ -103,13 +131,20 @@ def _say_start(start: Start, options: Options, beginning: Beginning) -> None:
         log.warning("--from is not used: the checkpoint says where to go on", extra=extra)
 
 
-def _gtids(start: Start, checkpoint: Checkpoint | None, server: Server, connection: Connection) -> GtidSet | None:
-    """The transactions below the start, where that is known."""
-    if checkpoint is not None:
-        return parse_gtids(checkpoint.gtid_set, server.flavor) if checkpoint.gtid_set else None
-    if start.place.position == FIRST_POSITION and server.variables.get("gtid_mode", "ON") == "ON":
-        return gtids_before(connection, server, start.place.file)
-    return None
+def _past_logs(
+    config: ShopConfig, options: Options, stopping: Stopping, identity: Identity, epoch: int
+) -> ServerPastLogs:
+    def same_server(connection: Connection, place: Place) -> None:
+        _same_server(connection, identity, epoch, place, config.source_tables)
+
+    return ServerPastLogs(
+        config, same_server, stopping, heartbeat=_heartbeat_s(config, options), read_timeout=options.read_timeout_s
+    )
+
+
+def _heartbeat_s(config: ShopConfig, options: Options) -> float:
+    """Of the server: it wakes us for ours."""
+    return min(options.server_heartbeat_s, config.heartbeat_seconds / 4)
 
 
 def _sink(
@@ -143,7 +178,7 @@ def _follow(
     found: ServerLogs,
     checkpoint: Checkpoint | None,
     start: Start,
-    gtids: GtidSet | None,
+    past: ServerPastLogs,
     sink: Sink,
     progress: Progress,
 ) -> None:
@@ -156,6 +191,8 @@ def _follow(
         reason = f"{reader.place.file} was created at another time: the log was reset, and begins anew"
         raise changed([reason], reference, found.current, config.source_tables)
 
+    known = checkpoint.prepared if checkpoint is not None else ()
+    prepared = PreparedTransactions(start.place, past, known, Spool(options.spool_bytes))
     reader = Reader(
         config,
         ChangeWriter(Origin(server.flavor, config.name, start.epoch)),
@@ -164,11 +201,13 @@ def _follow(
             name: PackedSchema.of(wire_schema(table, config.published(name, table.column_names)))
             for name, table in facts.tables.items()
         },
+        prepared,
         ignore_case=server.variables.get("lower_case_table_names", "0") != "0",
-        delivered=start.delivered,
-        gtids=gtids,
+        passing=start.passing,
+        gtids=start.gtids,
         created=checkpoint.identity.created if checkpoint is not None else 0,
         refuse_created=refuse,
+        types=true_types(server, facts.tables, lambda table: _today(config, table)),
     )
     packer = Packer(
         sink.put,
@@ -177,6 +216,7 @@ def _follow(
         after=f"{checkpoint.run}:{checkpoint.number}" if checkpoint is not None and checkpoint.number else "",
         max_events=config.max_events_per_message,
         max_bytes=config.max_message_bytes,
+        needed=lambda table: needed_columns(config, table),
     )
 
     def open_dump(place: Place) -> Dump:
@@ -187,7 +227,7 @@ def _follow(
             server_id,
             place.file,
             place.position,
-            heartbeat=min(options.server_heartbeat_s, config.heartbeat_seconds / 4),  # it wakes us for ours
+            heartbeat=_heartbeat_s(config, options),
             read_timeout=options.read_timeout_s,
         )
 
@@ -199,6 +239,7 @@ def _follow(
         open_dump, reader, packer, sink, clock, stopping, progress,
         heartbeat_s=config.heartbeat_seconds,
         until=found.current if options.until_caught_up else None,
+        behind_crash=lambda file, position: rotation_behind_crash(past, file, position),
     )  # fmt: skip
     sink.mark(reader.mark(0))
     checkpointer.write()  # before anything leaves: `--from now` must mean the same after a crash
@@ -209,6 +250,7 @@ def _follow(
         if not _drain(sink, stopping, options.confirmation_s) and stopping.error is None:
             log.warning("not everything sent was confirmed in time; it will be sent again")
     finally:
+        prepared.close()
         clock.close()
         checkpointer.end()
     if stopping.error is not None:
@@ -218,6 +260,11 @@ def _follow(
         "done" if not stopping.wanted() else "stopped",
         extra={"rows": reader.counted, "seconds": round(seconds, 2), "position": str(reader.place)},
     )
+
+
+def _today(config: ShopConfig, table: str) -> CatalogueTable | None:
+    with login(config) as connection:
+        return read_tables(connection, [table]).get(table)
 
 
 def _drain(sink: Sink, stopping: Stopping, seconds: float) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from binlog_worker.gtids import GtidSet, parse_gtids
+from binlog_worker.failover import MariadbHistory, MysqlHistory
+from binlog_worker.gtid_logs import FIRST_POSITION
+from binlog_worker.gtids import GtidSet, MariadbGtids, MariadbState, MysqlGtids, MysqlGtidsSince, parse_owned
 from binlog_worker.identity import Log, ServerLogs
 from schemas.checkpoint import Place
 from schemas.config import ShopConfig, read_password
@@ -20,12 +22,13 @@ if TYPE_CHECKING:
 NO_BINARY_LOGGING = 1381
 BINLOG_OFF = "start the server with --log-bin and binlog_format=ROW"
 CLOCK_TIMEOUT_S = 10.0
+UNDERWAY_S = 2.0
 
 
 def login(config: ShopConfig, *, read_timeout: float | None = 60) -> Connection:
     """Raises SourceUnavailable, SourceRefused, ConfigError."""
     assert config.source is not None
-    return connect(config.source, read_password(config), tls=config.tls, ca=config.ca, read_timeout=read_timeout)
+    return connect(config.source, read_password(config), config.encryption, read_timeout=read_timeout)
 
 
 def read_logs(connection: Connection, server: Server) -> ServerLogs:
@@ -49,25 +52,58 @@ def read_position(connection: Connection, server: Server) -> Place:
     return Place(str(status[0][0]), int(status[0][1]))
 
 
-def read_executed(connection: Connection, server: Server) -> GtidSet | None:
-    """All transactions in the server's log, also purged ones; None without GTIDs."""
-    if server.flavor == "mariadb":
-        found = rows(connection, "SELECT @@GLOBAL.gtid_binlog_pos")
-    elif server.variables.get("gtid_mode", "OFF").upper() == "ON":
-        found = rows(connection, "SELECT @@GLOBAL.gtid_executed")
-    else:
-        return None
-    return parse_gtids(str(found[0][0]), server.flavor)
+def has_gtids(server: Server) -> bool:
+    return server.flavor == "mariadb" or server.variables.get("gtid_mode", "OFF").upper() == "ON"
 
 
-def gtids_before(connection: Connection, server: Server, log: str) -> GtidSet:
-    """All transactions in the files before `log`, as its first events (PREVIOUS_GTIDS, Gtid_list) say."""
+def read_mysql_history(connection: Connection) -> MysqlHistory:
+    executed, purged = rows(connection, "SELECT @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged")[0]
+    return MysqlHistory(MysqlGtids.parse(str(executed)), MysqlGtids.parse(str(purged)))
+
+
+def read_mariadb_history(connection: Connection, oldest: str) -> MariadbHistory:
+    """`oldest` is the oldest log that the server has."""
+    logged, applied = rows(connection, "SELECT @@GLOBAL.gtid_binlog_state, @@GLOBAL.gtid_slave_pos")[0]
+    before = MariadbState.parse(logged_before(connection, oldest))
+    return MariadbHistory(MariadbState.parse(str(logged)), before, MariadbGtids.parse(str(applied)))
+
+
+def logged_before(connection: Connection, log: str) -> str:
+    """All transactions in the files before `log`, as its first events (PREVIOUS_GTIDS, Gtid_list) say. Trap: the
+    server holds up its writers while it prints events, so never ask for many."""
     for row in rows(connection, "SHOW BINLOG EVENTS IN %s LIMIT 4", (log,)):
-        if str(row[2]) == "Previous_gtids":
-            return parse_gtids(str(row[5]), server.flavor)
-        if str(row[2]) == "Gtid_list":
-            return parse_gtids(str(row[5]).strip("[]"), server.flavor)
-    return parse_gtids("", server.flavor)
+        if str(row[2]) in ("Previous_gtids", "Gtid_list"):
+            return str(row[5]).strip("[]")
+    return ""
+
+
+def gtids_below(connection: Connection, server: Server, place: Place) -> GtidSet | None:
+    """All transactions below a place, as far as they are known, or will be after reading on; None without GTIDs.
+
+    Trap: what a restored backup brought along stands in no log, but in gtid_purged.
+    """
+    if not has_gtids(server):
+        return None
+    if server.flavor == "mariadb":
+        found = rows(connection, "SELECT BINLOG_GTID_POS(%s, %s)", (place.file, place.position))[0][0]
+        return MariadbGtids.parse(str(found)) if found is not None else None
+    if place.position == FIRST_POSITION:
+        purged = read_mysql_history(connection).purged
+        return MysqlGtids.parse(f"{logged_before(connection, place.file)},{purged}")
+    return _executed_since(connection, server)
+
+
+def _executed_since(connection: Connection, server: Server) -> MysqlGtids | None:
+    """For a start that is below now: as soon as everything is executed that is in the log by now. None where some
+    transactions take too long."""
+    underway = parse_owned(str(rows(connection, "SELECT @@GLOBAL.gtid_owned")[0][0]))
+    deadline = time.monotonic() + UNDERWAY_S
+    while underway & parse_owned(str(rows(connection, "SELECT @@GLOBAL.gtid_owned")[0][0])):
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.02)
+    executed = read_mysql_history(connection).executed
+    return MysqlGtidsSince(executed, read_position(connection, server))
 
 
 class ServerClock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-from schemas.checkpoint import FilesMark, Place
+from schemas.checkpoint import FilesMark, Place, PreparedXa
 from schemas.event import Message
 
 
@@ -13,7 +13,8 @@ class Mark(NamedTuple):
     """What a checkpoint says once all messages put before it are confirmed.
 
     `created` is the creation time of the place's file (seconds since 1970), `number` that of the last message,
-    `committed_us` the commit time of the last transaction (microseconds since 1970).
+    `committed_us` the commit time of the last transaction (microseconds since 1970), `prepared` those of XA that are
+    neither committed nor rolled back at the place, `passing` what is passed over behind it (`pass_over`).
     """
 
     place: Place
@@ -22,6 +23,8 @@ class Mark(NamedTuple):
     gtid_set: str
     number: int
     committed_us: int
+    prepared: tuple[PreparedXa, ...] = ()
+    passing: str = ""
 
 
 class Confirmed(NamedTuple):

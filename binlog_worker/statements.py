@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from binlog_worker.alter_table import keeps_values
 from binlog_worker.sql_words import Token, split_by_commas, tokens
+from binlog_worker.xids import parse_xa_statement
 
 TableName = tuple[str, str]
 """Schema and table."""
@@ -21,7 +22,7 @@ TableName = tuple[str, str]
 class Kind(enum.Enum):
     """RELOAD_NEEDED: rows of `tables` may have changed without row events. STOP: they cannot be followed.
     ROLLBACK_TO: the transaction's rows since a SAVEPOINT did not happen; ROLLBACK: none of them (of a transactional
-    table)."""
+    table). XA_…: the transaction `xid`, see `prepared`."""
 
     BEGIN = "begin"
     COMMIT = "commit"
@@ -33,6 +34,10 @@ class Kind(enum.Enum):
     DROP = "drop"
     RELOAD_NEEDED = "reload needed"
     STOP = "stop"
+    XA_START = "xa start"
+    XA_END = "xa end"
+    XA_COMMIT = "xa commit"
+    XA_ROLLBACK = "xa rollback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class Statement:
     kind: Kind
     tables: tuple[TableName, ...] = ()
     why: str = ""
+    xid: str = ""
 
 
 _HARMLESS = Statement(Kind.HARMLESS)
@@ -119,6 +125,8 @@ def classify(sql: str, default_db: str, tables: Collection[TableName], *, ignore
     control = _CONTROL.get(sql)
     if control is not None:
         return control
+    if sql.startswith("XA ") and (xa := parse_xa_statement(sql)) is not None:
+        return Statement(Kind(f"xa {xa.verb.lower()}"), xid=xa.xid)
     return _Classifier(default_db, tables, ignore_case).classify(tokens(sql))
 
 
@@ -141,7 +149,7 @@ class _Classifier:
         if first == "RENAME" and second == "USER":
             return _HARMLESS
         if first == "XA":
-            return Statement(Kind.STOP, (), "XA transactions are not supported yet")
+            return Statement(Kind.STOP, (), "an XA statement in another form than servers write")
         if first in _DML:
             return self._dml(first, words)
         if first == "DROP":

@@ -5,26 +5,24 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
+from binlog_worker.charsets import is_known
 from binlog_worker.facts import Facts
 from binlog_worker.findings import Finding, fail, ok, warn
-from schemas.catalogue import CatalogueColumn, CatalogueTable
+from schemas.catalogue import CatalogueColumn, CatalogueTable, wire_type
+from schemas.columns import warehouse_type
 from schemas.config import ShopConfig
 
 CASCADES_LOGGED = (9, 6)
 """From this version of MySQL on cascades are row events (release notes of 9.6)."""
 
+GENERATED_LEFT_OUT = (11, 0)
+"""From this version of MariaDB on (seen on 11.8, not on 10.11) updates and deletions come without generated columns."""
+
 TRANSACTIONAL = frozenset({"innodb", "rocksdb", "ndbcluster", "tokudb", ""})
 KEYED_ROLES = ("orders", "charges", "refunds", "customers")
 AMOUNTS = ("amount", "unit_amount")
-REFUSED_TYPES = {
-    "uuid": "comes as bytes in the server's own order",
-    "inet4": "comes as bytes",
-    "inet6": "comes as bytes",
-    "vector": "has no counterpart in the warehouse",
-    "xmltype": "has no counterpart in the warehouse",
-}
-REFUSED_CHARSETS = frozenset({"armscii8", "eucjpms", "geostd8", "keybcs2"})
-_LATER = "compressed column values are not read yet"
+BYTES_AS_LABELS = ("(x'", ",x'", "?")
+"""How MySQL and MariaDB show labels of an ENUM CHARACTER SET binary that are no text."""
 
 
 def check_tables(facts: Facts, config: ShopConfig) -> Iterator[Finding]:
@@ -38,6 +36,7 @@ def check_tables(facts: Facts, config: ShopConfig) -> Iterator[Finding]:
             *_key(table, config),
             *_named_columns(table, config),
             *_types(table, config),
+            *_generated(table, facts, config),
             *_cascades(table, facts, config),
         ]
         yield from problems
@@ -55,7 +54,13 @@ def _absent(name: str, facts: Facts) -> Finding:
 
 
 def _kind(table: CatalogueTable) -> Iterator[Finding]:
-    if table.kind.upper() != "BASE TABLE":
+    if table.kind.upper() == "SYSTEM VERSIONED":
+        yield fail(
+            f"{table.name} is system versioned",
+            "its log holds the versions of before as inserts, and a DELETE as an update",
+            "DROP SYSTEM VERSIONING, or leave the table out",
+        )
+    elif table.kind.upper() != "BASE TABLE":
         yield fail(
             f"{table.name} is a {table.kind.lower()}", "its changes are not row events of its own", "name a plain table"
         )
@@ -125,13 +130,32 @@ def _types(table: CatalogueTable, config: ShopConfig) -> Iterator[Finding]:
             )
 
 
+def _generated(table: CatalogueTable, facts: Facts, config: ShopConfig) -> Iterator[Finding]:
+    if facts.server.flavor != "mariadb" or facts.server.version < GENERATED_LEFT_OUT:
+        return
+    published = set(config.published(table.name, table.column_names))
+    for column in table.columns:
+        if column.name in published and "GENERATED" in column.extra.upper():
+            yield fail(
+                f"{table.name}.{column.name} is a generated column",
+                "MariaDB 11 logs updates and deletions without it",
+                "exclude the column in shop.yaml",
+            )
+
+
 def refused(column: CatalogueColumn) -> str | None:
     """Why a column's values cannot be decoded exactly; None: they can."""
-    if column.type in REFUSED_TYPES:
-        return REFUSED_TYPES[column.type]
-    if column.charset in REFUSED_CHARSETS:
-        return f"the character set {column.charset} has no exact counterpart"
-    return _LATER if column.full_type.upper().endswith("COMPRESSED*/") else None
+    if column.full_type.endswith("/*old*/"):
+        return "its format is of before MySQL 5.0"
+    try:
+        warehouse_type(wire_type(column))
+    except ValueError:
+        return "the type is not known"
+    if column.charset is not None and not is_known(column.charset):
+        return f"the character set {column.charset} is not known"
+    if column.type in ("enum", "set") and column.charset in (None, "binary"):
+        return "its labels are no text" if any(mark in column.full_type for mark in BYTES_AS_LABELS) else None
+    return None
 
 
 def _cascades(table: CatalogueTable, facts: Facts, config: ShopConfig) -> Iterator[Finding]:

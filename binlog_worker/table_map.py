@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from binlog_worker.charsets import BINARY, is_utf8, text_decoder
+from binlog_worker.charsets import BINARY, UTF8MB4, text_decoder
 from binlog_worker.event_bodies import HEADER_SIZE, read_lenenc
 from schemas.errors import CorruptBinlog, UnsupportedColumn
 
@@ -18,8 +18,16 @@ DATE, OLD_TIME, OLD_DATETIME, YEAR, VARCHAR, BIT, TIMESTAMP, DATETIME, TIME = 10
 COMPRESSED_BLOB, COMPRESSED_VARCHAR, VECTOR, JSON, DECIMAL = 140, 141, 242, 245, 246
 ENUM, SET, BLOB, VAR_STRING, STRING, GEOMETRY = 247, 248, 252, 253, 254, 255
 
+UUID, INET4, INET6, MARIADB_VECTOR, LOOKALIKE = 256, 257, 258, 259, 260
+TIME_53, DATETIME_53, TIMESTAMP_53 = 261, 262, 263
+"""Not the server's codes: what `true_types` makes of a BINARY, of a VARBINARY and of OLD_TIME, OLD_DATETIME and
+OLD_TIMESTAMP, whose types the log does not tell. A LOOKALIKE has bytes that may mean one thing or another."""
+
+_FRACTIONAL = frozenset((TIME, DATETIME, TIMESTAMP, TIME_53, DATETIME_53, TIMESTAMP_53))
 _NUMERIC = frozenset((TINY, SHORT, INT24, LONG, BIGINT, FLOAT, DOUBLE, DECIMAL, YEAR))
 _CHARACTER = frozenset((VARCHAR, VAR_STRING, STRING, BLOB, COMPRESSED_BLOB, COMPRESSED_VARCHAR))
+_COLLATED = {True: _CHARACTER | {GEOMETRY}, False: _CHARACTER | {VECTOR}}
+"""On MariaDB, on MySQL: columns that have a collation in the log."""
 _METADATA_1 = frozenset(
     (FLOAT, DOUBLE, BLOB, GEOMETRY, JSON, VECTOR, TIME, DATETIME, TIMESTAMP, COMPRESSED_BLOB, 249, 250, 251)
 )
@@ -29,8 +37,8 @@ _METADATA_2 = frozenset((VARCHAR, BIT, DECIMAL, ENUM, SET, VAR_STRING, STRING, C
 @dataclass(frozen=True, slots=True)
 class Column:
     """`kind` is the server's type code, with ENUM and SET told apart from STRING. `a` and `b` are what the type's
-    metadata says: DECIMAL precision and scale; BIT bytes; strings: bytes of their longest value; BLOB, JSON,
-    geometry: bytes of the length; ENUM, SET: bytes of the value; temporal types: fraction digits.
+    metadata says: DECIMAL precision and scale; BIT bytes and bits; strings: bytes of their longest value; BLOB, JSON,
+    geometry, VECTOR: bytes of the length; ENUM, SET: bytes of the value; temporal types: fraction digits.
 
     None stands for what the server did not log (`binlog_row_metadata` other than FULL).
     """
@@ -59,9 +67,12 @@ class Column:
             return f"decimal({self.a},{self.b})"
         if self.kind == BIT:
             return f"bit({self.b})"
-        if self.kind in (TIME, DATETIME, TIMESTAMP) and self.a:
+        if self.kind in _FRACTIONAL and self.a:
             return f"{name}({self.a})"
         return f"{name} unsigned" if self.unsigned and self.kind != YEAR else name
+
+    def unsupported(self, why: str, hint: str | None = None) -> UnsupportedColumn:
+        return UnsupportedColumn(f"column {self.name} {why}", hint=hint or "exclude the column in shop.yaml")
 
 
 _TYPE_NAMES = {
@@ -87,6 +98,14 @@ _TYPE_NAMES = {
     JSON: "json",
     GEOMETRY: "geometry",
     VECTOR: "vector",
+    MARIADB_VECTOR: "vector",
+    UUID: "uuid",
+    INET4: "inet4",
+    INET6: "inet6",
+    TIME_53: "time",
+    DATETIME_53: "datetime",
+    TIMESTAMP_53: "timestamp",
+    LOOKALIKE: "binary",
 }
 
 
@@ -119,7 +138,7 @@ def parse_table_map(data: bytes, *, mariadb: bool) -> TableLayout:
     """Body: table id 6, flags 2, schema and table (length 1, name, NUL), number of columns, a type each, their metadata
     (length and bytes), a bitmap of nullable ones, then optional fields (type 1, length, value). Raises CorruptBinlog.
 
-    The one difference: MariaDB counts geometry among the columns that have a character set.
+    The one difference: MariaDB counts geometry, MySQL VECTOR among the columns that have a character set.
     """
     try:
         return _parse(data, mariadb)
@@ -199,6 +218,8 @@ def _strings(value: bytes, pos: int, count: int) -> tuple[list[bytes], int]:
         size, pos = read_lenenc(value, pos)
         found.append(value[pos : pos + size])
         pos += size
+    if pos > len(value):
+        raise ValueError("names or labels are cut off")
     return found, pos
 
 
@@ -220,7 +241,7 @@ def _collations(default: bytes | None, each: bytes | None, count: int) -> list[i
 
 
 def _labels(value: bytes | None, collations: list[int | None]) -> list[tuple[str, ...] | None]:
-    """The labels of every ENUM, or every SET, column; None where not logged, or in a character set we cannot decode."""
+    """The labels of every ENUM, or every SET, column; None where not logged, or not to be decoded."""
     if value is None:
         return [None] * len(collations)
     found: list[tuple[str, ...] | None] = []
@@ -233,15 +254,14 @@ def _labels(value: bytes | None, collations: list[int | None]) -> list[tuple[str
 
 
 def _decode_labels(raw: list[bytes], collation: int | None) -> tuple[str, ...] | None:
+    """Labels are in their column's own character set; those of CHARACTER SET binary mostly in UTF-8."""
     if collation is None:
         return None
-    if collation == BINARY or is_utf8(collation):
-        return tuple(label.decode("utf-8") for label in raw)
     try:
-        decode = text_decoder(collation)
-    except UnsupportedColumn:
+        decode = text_decoder(UTF8MB4 if collation == BINARY else collation)
+        return tuple(decode(label) for label in raw)
+    except (UnsupportedColumn, ValueError):
         return None
-    return tuple(decode(label) for label in raw)
 
 
 def _layout(
@@ -260,8 +280,7 @@ def _layout(
             raise ValueError("signedness of the wrong length")
         unsigned = dict(zip(numeric, _bits(fields[1]), strict=False))
     collation: dict[int, int | None] = {}
-    texts = _CHARACTER | {GEOMETRY} if mariadb else _CHARACTER
-    for chosen, default, each in ((texts, 2, 3), (frozenset((ENUM, SET)), 10, 11)):
+    for chosen, default, each in ((_COLLATED[mariadb], 2, 3), (frozenset((ENUM, SET)), 10, 11)):
         having = [index for index, kind in enumerate(kinds) if kind in chosen]
         collation.update(zip(having, _collations(fields.get(default), fields.get(each), len(having)), strict=True))
     labels: dict[int, tuple[str, ...] | None] = {}

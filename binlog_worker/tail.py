@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import tenacity
 
 from binlog_worker import metrics
+from binlog_worker.compressed import PlainEvents
 from binlog_worker.dump import Dump
+from binlog_worker.events import RawEvent
 from binlog_worker.packer import Changes, Packer
 from binlog_worker.progress import Progress
 from binlog_worker.reader import Reader
 from binlog_worker.server import ServerClock
 from binlog_worker.sink import Sink
+from binlog_worker.statement_changes import Reload
 from binlog_worker.stopping import Stopped, Stopping
 from schemas.checkpoint import Place
-from schemas.errors import LtvError, SourceUnavailable, Terminal, Transient
+from schemas.errors import LtvError, SourceUnavailable, Terminal, Transient, TruncatedBinlog
 from schemas.event import heartbeat_line
 
 log = logging.getLogger(__name__)
@@ -31,7 +34,7 @@ thousand small transactions a second would send hundreds of messages of two or t
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
 HEALTHY_S = 60.0
-"""After a connection that lasted so long the pauses begin small again."""
+"""After a connection that lasted so long, or got further in the log, the pauses begin small again."""
 
 
 class Tail:
@@ -49,11 +52,15 @@ class Tail:
         *,
         heartbeat_s: float,
         until: Place | None,
+        behind_crash: Callable[[str, int], RawEvent | None],
     ) -> None:
+        """`behind_crash` takes the end of a log that ends inside an event: the ROTATE to the next one, if the server
+        crashed there."""
         self._open_dump, self._reader, self._packer, self._sink = open_dump, reader, packer, sink
         self._clock, self._stopping, self._progress = clock, stopping, progress
         self._heartbeat_s = heartbeat_s
         self._until = until.order if until is not None else None
+        self._behind_crash = behind_crash
         self._next_heartbeat = time.monotonic()
         self._events = 0
 
@@ -62,7 +69,7 @@ class Tail:
         pause = tenacity.wait_random_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S)
         state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
         while not self._stopping.wanted():
-            began = time.monotonic()
+            began, place = time.monotonic(), self._reader.place
             try:
                 if self._follow():
                     return
@@ -70,7 +77,8 @@ class Tail:
                     return
                 raise SourceUnavailable("the dump ended", position=str(self._reader.place))
             except Transient as error:
-                state.attempt_number = 1 if time.monotonic() - began > HEALTHY_S else state.attempt_number + 1
+                healthy = time.monotonic() - began > HEALTHY_S or self._reader.place != place
+                state.attempt_number = 1 if healthy else state.attempt_number + 1
                 seconds = pause(state)
                 metrics.RETRIES.labels("source").inc()
                 log.warning(
@@ -82,7 +90,7 @@ class Tail:
                 return
 
     def _follow(self) -> bool:
-        """One connection, until it ends. True when caught up."""
+        """One connection, until it ends. True when caught up, or told to stop."""
         reader = self._reader
         dump = self._open_dump(reader.restart())
         self._stopping.waits_on(dump.close)
@@ -95,41 +103,74 @@ class Tail:
     def _consume(self, dump: Dump) -> bool:
         reader, add, pending, monotonic = self._reader, self._packer.add, dump.pending, time.monotonic
         flushed_at = flush_at = 0.0
-        for event in dump:
-            self._events += 1
+        log = PlainEvents(dump)
+        following = iter(log)
+        while True:
             try:
+                event = next(following, None)
+                if event is None:
+                    return False
                 changes = reader.feed(event)
+            except TruncatedBinlog as error:
+                changes = reader.feed(self._rotation(error, dump))  # the dump has ended with the error
             except Terminal:
                 self._flush()  # what was read before it is right, and leaves
                 raise
-            for change in changes:
+            for change in self._leaving_before_errors(changes):
                 if isinstance(change, Changes):
                     add(change)
                 else:
                     self._packer.reload(change.table, change.line, change.sequence, change.committed_at)
+                if (now := monotonic()) >= flush_at:  # one event may bring millions
+                    flushed_at, flush_at = now, now + LONGEST_OPEN_S
+                    if self._send(now, pending):
+                        return True
+            if not log.unpacking:
+                for ahead in reader.read_ahead(dump):
+                    add(ahead)
             now = monotonic()
             if now < flush_at and reader.between_transactions and not pending():
                 self._stopping.event.wait(flushed_at + PACE_S - now)
                 now = monotonic()
             if now >= flush_at or (reader.between_transactions and not pending()):
-                self._flush()
                 flushed_at, flush_at = now, now + LONGEST_OPEN_S
-                if self._until is not None and reader.reached(self._until):
+                if self._send(now, pending):
                     return True
-                if now >= self._next_heartbeat:
-                    self._beat(pending())
-                if self._stopping.wanted():
-                    return False
-        return False
+
+    def _rotation(self, error: TruncatedBinlog, dump: Dump) -> RawEvent:
+        """What the server could no longer write. Raises `error` where it did not crash there."""
+        self._flush()
+        rotation = self._behind_crash(dump.file, dump.position)
+        if rotation is None:
+            raise error
+        log.warning("the server crashed while it wrote its log, going on with the next", extra={"error": str(error)})
+        return rotation
+
+    def _leaving_before_errors(self, changes: Iterable[Changes | Reload]) -> Iterator[Changes | Reload]:
+        try:
+            yield from changes
+        except Terminal:
+            self._flush()
+            raise
+
+    def _send(self, now: float, pending: Callable[[], bool]) -> bool:
+        """True when caught up, or told to stop."""
+        self._flush()
+        if self._until is not None and self._reader.reached(self._until):
+            return True
+        if now >= self._next_heartbeat:
+            self._beat(pending())
+        return self._stopping.wanted()
 
     def _flush(self) -> None:
         """Everything read so far leaves; once it has arrived the checkpoint may say so."""
         self._packer.close_all()
         mark = self._reader.mark(self._packer.number)
         self._sink.mark(mark)
-        metrics.EVENTS.inc(self._events)
+        metrics.EVENTS.inc(self._reader.events - self._events)
+        self._progress.prepared = mark.prepared
         self._progress.update(self._reader.counted, mark.place)
-        self._events = 0
+        self._events = self._reader.events
 
     def _beat(self, behind: bool) -> None:
         self._next_heartbeat = time.monotonic() + self._heartbeat_s

@@ -1,8 +1,8 @@
 """The server's packed dates and times → ISO text, always with six fraction digits.
 
 Layouts: MySQL Internals Manual "Date and Time Data Type Representation" (TIMESTAMP2, DATETIME2, TIME2, MariaDB the
-same). Dates are written as stored, zero dates and zero months too. Parts repeat, so their texts are kept in two
-bounded tables.
+same). Dates are written as stored, zero dates and zero months too; what is no date and no time raises ValueError.
+Parts repeat, so their texts are kept in bounded tables.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import date
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _MAX_CACHED = 100_000
+_MAX_MICROSECONDS, _MAX_HOURS = 999_999, 838
 _dates: dict[int, str] = {}
 _days: dict[int, str] = {}
 _clock: dict[int, str] = {}
@@ -22,6 +23,8 @@ def date_text(packed: int) -> str:
     text = _dates.get(packed)
     if text is None:
         months = packed >> 5
+        if not 0 <= months < 13 * 10_000:
+            raise ValueError(f"no date: {packed:#x}")
         text = f"{months // 13:04d}-{months % 13:02d}-{packed & 31:02d}"
         if len(_dates) >= _MAX_CACHED:
             _dates.clear()
@@ -34,7 +37,11 @@ def datetime_text(packed: int, microseconds: int) -> str:
     clock = packed & 0x1FFFF
     text = _clock.get(clock)
     if text is None:
+        if clock >> 12 > 23 or clock >> 6 & 63 > 59 or clock & 63 > 59:
+            raise ValueError(f"no time of day: {clock:#x}")
         text = _clock[clock] = f"T{clock >> 12:02d}:{clock >> 6 & 63:02d}:{clock & 63:02d}."
+    if microseconds > _MAX_MICROSECONDS:
+        raise ValueError(f"{microseconds} microseconds")
     day = packed >> 17
     return f"{_dates.get(day) or date_text(day)}{text}{microseconds:06d}"
 
@@ -52,11 +59,16 @@ def timestamp_text(seconds: int, microseconds: int) -> str:
     clock = _seconds.get(second)
     if clock is None:
         clock = _seconds[second] = f"T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}."
+    if microseconds > _MAX_MICROSECONDS:
+        raise ValueError(f"{microseconds} microseconds")
     return f"{text}{clock}{microseconds:06d}Z"
 
 
 def time_text(packed: int) -> str:
     """Signed: (hour << 12 | minute << 6 | second) << 24 | microseconds."""
     sign, packed = ("-", -packed) if packed < 0 else ("", packed)
-    clock = packed >> 24
-    return f"{sign}{clock >> 12 & 0x3FF:02d}:{clock >> 6 & 63:02d}:{clock & 63:02d}.{packed & 0xFFFFFF:06d}"
+    clock, microseconds = packed >> 24, packed & 0xFFFFFF
+    hour, minute, second = clock >> 12, clock >> 6 & 63, clock & 63
+    if hour > _MAX_HOURS or minute > 59 or second > 59 or microseconds > _MAX_MICROSECONDS:
+        raise ValueError(f"no time: {packed:#x}")
+    return f"{sign}{hour:02d}:{minute:02d}:{second:02d}.{microseconds:06d}"

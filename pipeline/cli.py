@@ -197,10 +197,15 @@ def _dead_letters(options: argparse.Namespace, config: ShopConfig, rest: list[st
     with contextlib.closing(open_warehouse(config, read_only=not options.retry)) as warehouse:
         letters = warehouse.dead_letters(options.table)
         if options.retry:
-            from pipeline.dead_letters import retry
+            from pipeline.dead_letters import Retried, retry
+            from pipeline.worker_letters import WAY_OUT
 
-            applied, again = retry(config, warehouse, letters) if letters else (0, 0)
-            print(f"{applied:,} applied, {again:,} dead again")
+            done = retry(config, warehouse, letters) if letters else Retried()
+            print(f"{done.applied:,} applied, {done.again:,} dead again")
+            if done.overtaken:
+                print(f"{done.overtaken:,} overtaken by a later version of their row")
+            if done.final:
+                print(f"{done.final:,} cannot be put through again: {WAY_OUT}")
             return
         shown = pa.table(
             {

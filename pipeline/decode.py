@@ -20,6 +20,7 @@ from pipeline.changes import Arrival, Changes, DeadRow, Floor, Reload
 from pipeline.debezium import normalise
 from pipeline.layout import Layout, LayoutProblem, layouts
 from pipeline.rows import RowProblem, to_batch
+from pipeline.worker_letters import letter_source, worker_letter
 from schemas.config import ShopConfig
 from schemas.errors import DeadLetter
 from schemas.event import Message, TableSchema
@@ -181,6 +182,10 @@ class Decoder:
                 continue
             try:
                 event = parse_line(line)
+                if "dead_letter" in event:
+                    sequence = checked_sequence(letter_source(event), self.guard)
+                    changes.dead.append(worker_letter(event, line, group.head.line, sequence, message.attributes))
+                    continue
                 kept = self._event(event, group, changes)
             except DeadLetter as dead:
                 changes.dead.append(dead_row(message, number, line, group.head.line, dead, group.head.schema.table))

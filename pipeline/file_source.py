@@ -1,6 +1,7 @@
 """Files of change events → messages: the source of `replay`.
 
-A file is what `binlog-worker run --to DIR` writes: schema lines, each followed by events of its table, and heartbeats.
+A file is what `binlog-worker run --to DIR` writes: schema lines, each followed by events of its table, and lines
+that are messages by themselves.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ GROUP_BYTES = 4_000_000
 
 MAX_LINE_BYTES = 64_000_000
 _SCHEMA = b'{"schema":{'
-_HEARTBEAT = b'{"heartbeat"'
+_LONE = (b'{"heartbeat"', b'{"reload"')
+"""How lines begin that are messages by themselves."""
 
 
 def find_files(patterns: Sequence[str]) -> list[str]:
@@ -70,7 +72,7 @@ def messages_of(path: str, start: int, end: int, schema: bytes) -> Iterator[Mess
                 break
             text = line.rstrip(b"\r\n")
             head = text.startswith(_SCHEMA) and is_schema(text)
-            alone = text.startswith((_HEARTBEAT, _SCHEMA)) or not schema
+            alone = text.startswith((*_LONE, _SCHEMA)) or not schema
             if events and (head or alone):
                 yield _message(path, at, [schema, *events])
                 events = []

@@ -39,6 +39,7 @@ _ARROW = {
     Kind.TIMESTAMP: pa.timestamp("us", "UTC"),
     Kind.JSON: pa.string(),
     Kind.STRINGS: pa.list_(pa.string()),
+    Kind.FLOATS: pa.list_(pa.float32()),
     Kind.BOOL: pa.bool_(),
 }
 
@@ -73,6 +74,24 @@ def _lists(values: Sequence[Any], target: pa.DataType) -> pa.Array:
     if any(type(value) is str for value in values):  # Arrow would take its characters
         raise ValueProblem("a text instead of a list")
     return pa.array(values, target)
+
+
+def _vectors(values: Sequence[Any], target: pa.DataType) -> pa.Array:
+    """Lists of numbers as singles, which they must be: exactly, or a text of one in 6 to 9 digits."""
+    lists = _lists(values, pa.list_(pa.float64()))
+    if any(type(number) is bool or number is None for value in values if value is not None for number in value):
+        raise ValueProblem("true, false or null in a vector")
+    numbers = lists.flatten()
+    singles = numbers.cast(pa.float32(), safe=False)
+    if not pc.all(pc.is_finite(singles), min_count=0).as_py():
+        raise ValueProblem("a number in a vector that is no single")
+    exact = singles.cast(pa.float64())
+    same = pc.or_(pc.equal(exact, numbers), pc.equal(singles.cast(pa.string()).cast(pa.float64()), numbers))
+    for index in pc.indices_nonzero(pc.invert(same)).to_pylist():
+        number, stored = numbers[index].as_py(), exact[index].as_py()
+        if all(float(f"{stored:.{digits}g}") != number for digits in range(6, 10)):
+            raise ValueProblem(f"{number} in a vector is no single")
+    return lists.cast(target, safe=False)
 
 
 def _integers(values: Sequence[Any], target: pa.DataType) -> pa.Array:
@@ -111,6 +130,7 @@ _BUILDERS: dict[Kind, Callable[[Sequence[Any], pa.DataType], pa.Array]] = {
     Kind.TIMESTAMP: _from_text,
     Kind.JSON: _json,
     Kind.STRINGS: _lists,
+    Kind.FLOATS: _vectors,
     Kind.BOOL: _plain,
 }
 
@@ -120,7 +140,7 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     if pa.types.is_binary(column.type):
         return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
     if pa.types.is_list(column.type):
-        return pc.binary_join(column, ",")
+        return pc.binary_join(column.cast(pa.list_(pa.string())), ",")
     return column.cast(pa.string())
 
 

@@ -112,6 +112,12 @@ def wire_schema(table: CatalogueTable, published: Collection[str]) -> TableSchem
     )
 
 
+def declared_size(column: CatalogueColumn) -> int:
+    """The number behind a declared type, such as 16 of `binary(16)`; 0 where there is none."""
+    size = column.full_type[len(column.type) :].partition(")")[0]
+    return int(size[1:]) if size.startswith("(") and size[1:].isdigit() else 0
+
+
 _SIZED = frozenset({"decimal", "bit", "datetime", "timestamp", "time"})
 _SIGNED = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "float", "double"})
 _SAME = {

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from schemas.errors import CheckpointError
 from schemas.sequence import LIMITS, binlog_number
 
-VERSION = 1
+VERSION, VERSION_WITH_PREPARED = 1, 2
+"""A program that knows only version 1 would forget prepared transactions, so it must not read one that names any."""
 
 NEW_START = (
     "move it away to start again at the earliest log, or name a place with `--from`; sending changes twice is harmless"
@@ -64,9 +65,25 @@ class FilesMark(NamedTuple):
     length: int
 
 
+class PreparedXa(NamedTuple):
+    """An XA transaction of which the log does not say yet whether it was committed: its rows stand at (`file`,
+    `position`), where it was prepared at `since` (seconds since 1970).
+
+    `tables` are all that it changed, also those not configured; None: too many to name. `xid` is as in the server's own
+    statements, such as `X'61',X'',1`.
+    """
+
+    xid: str
+    file: str
+    position: int
+    since: int
+    tables: tuple[str, ...] | None
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """`gtid` is the last transaction below the place, `gtid_set` all of them where the log has said so."""
+    """`gtid` is the last transaction below the place, `gtid_set` all of them where the log has said so; `prepared` are
+    those that were prepared below it and end above it."""
 
     identity: Identity
     epoch: int
@@ -77,10 +94,12 @@ class Checkpoint:
     number: int = 0  # of the last message that is confirmed
     written_at: str = ""  # ISO, UTC
     files: FilesMark | None = None
+    prepared: tuple[PreparedXa, ...] = ()
+    passing: str = ""  # which transactions above the place are passed over, where the start was a GTID set
 
     def dump(self) -> bytes:
         document = {
-            "version": VERSION,
+            "version": VERSION_WITH_PREPARED if self.prepared else VERSION,
             "epoch": self.epoch,
             "identity": {
                 "server": self.identity.server,
@@ -95,6 +114,10 @@ class Checkpoint:
             "written_at": self.written_at,
             "files": self.files._asdict() if self.files else None,
         }
+        if self.prepared:
+            document["prepared"] = [one._asdict() for one in self.prepared]
+        if self.passing:
+            document["passing"] = self.passing
         return json.dumps(document, indent=1).encode() + b"\n"
 
 
@@ -107,9 +130,10 @@ def parse_checkpoint(data: bytes, where: str) -> Checkpoint:
     if not isinstance(document, dict):
         raise CheckpointError(f"checkpoint {where} is not a JSON object", hint=NEW_START)
     version = document.get("version")
-    if version != VERSION:
+    if version not in (VERSION, VERSION_WITH_PREPARED) or isinstance(version, bool):
         raise CheckpointError(
-            f"checkpoint {where} has version {version!r}, this program reads version {VERSION}",
+            f"checkpoint {where} has version {version!r}, this program reads versions {VERSION} and"
+            f" {VERSION_WITH_PREPARED}",
             hint="use the program that wrote it, or a newer one",
         )
     fields = _Fields(document, where)
@@ -139,6 +163,24 @@ def parse_checkpoint(data: bytes, where: str) -> Checkpoint:
         fields.number("number", 0, 2**63),
         fields.text("written_at"),
         mark,
+        tuple(_prepared(one, where) for one in fields.items("prepared")) if version == VERSION_WITH_PREPARED else (),
+        fields.text("passing") if "passing" in document else "",
+    )
+
+
+def _prepared(fields: _Fields, where: str) -> PreparedXa:
+    file = fields.text("file")
+    try:
+        binlog_number(file)
+    except ValueError as error:
+        raise CheckpointError(f"checkpoint {where}: {error}", hint=NEW_START) from error
+    tables = fields.document.get("tables")
+    return PreparedXa(
+        fields.text("xid"),
+        file,
+        fields.number("position", 4, LIMITS[2]),
+        fields.number("since", 0, 2**33),
+        None if tables is None else tuple(fields.texts("tables")),
     )
 
 
@@ -155,6 +197,18 @@ class _Fields:
     def mapping(self, name: str) -> dict[str, Any]:
         value = self.document.get(name)
         if not isinstance(value, dict):
+            raise self._bad(name)
+        return value
+
+    def items(self, name: str) -> list[_Fields]:
+        value = self.document.get(name)
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self._bad(name)
+        return [_Fields(item, self.where) for item in value]
+
+    def texts(self, name: str) -> list[str]:
+        value = self.document.get(name)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self._bad(name)
         return value
 

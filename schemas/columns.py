@@ -26,6 +26,7 @@ class Kind(enum.Enum):
     TIMESTAMP = "TIMESTAMP"
     JSON = "JSON"
     STRINGS = "ARRAY<STRING>"
+    FLOATS = "ARRAY<FLOAT64>"
     BOOL = "BOOL"
 
 
@@ -58,6 +59,7 @@ _DUCKDB: dict[Kind, str] = {
     Kind.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
     Kind.JSON: "JSON",
     Kind.STRINGS: "VARCHAR[]",
+    Kind.FLOATS: "FLOAT[]",
     Kind.BOOL: "BOOLEAN",
 }
 
@@ -74,15 +76,16 @@ _SIMPLE = {
     **dict.fromkeys(("tinyint unsigned", "smallint unsigned", "mediumint unsigned", "int unsigned"), INT64),
     "bigint unsigned": ColumnType(Kind.DECIMAL, 20, 0),
     **dict.fromkeys(("float", "double", "float unsigned", "double unsigned"), ColumnType(Kind.FLOAT64)),
-    **dict.fromkeys(("char", "varchar", "text", "enum", "time"), STRING),
+    **dict.fromkeys(("char", "varchar", "text", "enum", "time", "uuid", "inet4", "inet6"), STRING),
     **dict.fromkeys(("binary", "varbinary", "blob", "geometry"), ColumnType(Kind.BYTES)),
     "date": DATE,
     "datetime": ColumnType(Kind.DATETIME),
     "timestamp": TIMESTAMP,
     "json": ColumnType(Kind.JSON),
     "set": ColumnType(Kind.STRINGS),
+    "vector": ColumnType(Kind.FLOATS),
 }
-_TYPE = re.compile(r"(?P<name>[a-z]+)(?:\((?P<first>\d{1,5})(?:,(?P<second>\d{1,3}))?\))?(?P<unsigned> unsigned)?")
+_TYPE = re.compile(r"(?P<name>[a-z]+[46]?)(?:\((?P<first>\d{1,5})(?:,(?P<second>\d{1,3}))?\))?(?P<unsigned> unsigned)?")
 
 
 def warehouse_type(source_type: str) -> ColumnType:

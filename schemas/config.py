@@ -23,6 +23,7 @@ from pydantic import (
 
 from schemas.errors import ConfigError
 from schemas.source import SourceAddress
+from schemas.tls import Mode, Tls
 
 ROLE_COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "orders": (("id", "customer_id", "ordered_at", "amount"), ("status", "country", "currency", "updated_at")),
@@ -165,7 +166,6 @@ def _mirror(value: object) -> object:
 
 
 Tables = dict[Literal["orders", "order_items", "charges", "refunds", "customers"], RoleTable]
-Tls = Literal["disabled", "preferred", "required", "verify-ca", "verify-identity"]
 ProjectId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
 TopicId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -191,8 +191,10 @@ class ShopConfig(Model):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "shop"
     source: Annotated[SourceAddress | None, BeforeValidator(_address)] = None
     password_file: str | None = None
-    tls: Tls = "preferred"
+    tls: Mode = "preferred"
     ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
     server_id: Annotated[int, Field(ge=1, le=2**32 - 1)] | None = None
     project: ProjectId | None = None
     topic: TopicId = "changes"
@@ -222,6 +224,11 @@ class ShopConfig(Model):
     @functools.cached_property
     def mirrored(self) -> dict[str, MirrorTable]:
         return {table.name: table for table in self.mirror}
+
+    @property
+    def encryption(self) -> Tls:
+        """Of the connections to `source`."""
+        return Tls(self.tls, self.ca, self.tls_cert, self.tls_key)
 
     @property
     def source_tables(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from schemas.config import DATE_COLUMNS, RESERVED_TABLES, ROLE_COLUMNS, Condition, RoleTable, ShopConfig
 from schemas.errors import ConfigError
+from schemas.tls import VERIFYING
 
 CONFIG_LIMIT_BYTES = 1_000_000
 
@@ -79,7 +80,7 @@ def parse_config(text: str, *, source: str = "shop.yaml", folder: Path | None = 
     if problems:
         raise ConfigError(problems, source=source, hint="see the README, «Configuration»")
     folder = folder or Path.cwd()
-    for field in ("password_file", "ca", "checkpoint"):
+    for field in ("password_file", "ca", "tls_cert", "tls_key", "checkpoint"):
         if parts[field] and "://" not in parts[field]:
             parts[field] = str(folder / Path(parts[field]).expanduser())
     if parts["warehouse"] and parts["warehouse"].startswith("duckdb:"):
@@ -130,7 +131,7 @@ def _with_preset(data: dict[str, Any], problems: list[str]) -> dict[str, Any]:
 
 def _cross_problems(parts: Mapping[str, Any], named_roles: set[str]) -> list[tuple[tuple[str, ...], str]]:
     """What only shows when two valid parts are held against each other: (place, problem)."""
-    problems: list[tuple[tuple[str, ...], str]] = []
+    problems = list(_tls_problems(parts))
     tables: dict[str, RoleTable] = parts.get("tables") or {}
     if named_roles and "orders" not in named_roles:
         problems.append((("tables",), "the role `orders` is missing; everything is derived from it"))
@@ -177,6 +178,17 @@ def _cross_problems(parts: Mapping[str, Any], named_roles: set[str]) -> list[tup
     for name in sorted({name for name in short if short.count(name) > 1}):
         problems.append((("mirror",), f"two tables named {name!r}"))
     return problems
+
+
+def _tls_problems(parts: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Files that would stand there unused, and leave unchecked what their owner believes checked."""
+    mode = parts.get("tls")
+    if parts.get("ca") and mode is not None and mode not in VERIFYING:
+        yield ("ca",), f"is not looked at with `tls: {mode}`; set `tls: verify-identity`, or verify-ca"
+    if parts.get("tls_cert") and mode in ("disabled", "preferred"):
+        yield ("tls_cert",), f"is for `tls: required`, verify-ca or verify-identity, not for {mode}"
+    if parts.get("tls_key") and not parts.get("tls_cert"):
+        yield ("tls_key",), "is the key of `tls_cert`, which is missing"
 
 
 def _describe(field: str, error: Any, lines: Mapping[tuple[str, ...], int]) -> str:

@@ -19,11 +19,13 @@ LtvError
     ├── UnsupportedRowImage      a row event without all its columns
     ├── UndecodableValue         bytes that are not a value of their column
     ├── CorruptBinlog            checksum, length or order is wrong
+    │   └── TruncatedBinlog      the log ends inside an event
     ├── StatementInBinlog        rows changed by a statement instead of row events
+    ├── UnknownTransaction       an XA COMMIT of rows that are in no log
+    ├── TooManyPrepared          more XA transactions are open than a checkpoint can name
     ├── IncidentInBinlog         the server itself lost events
     ├── CheckpointError          the checkpoint cannot be read, or is not ours
     ├── TopicRefused             a missing topic or subscription, or no permission
-    ├── OversizedRow             one row larger than a Pub/Sub message may be
     ├── WarehouseError           not a DuckDB file, locked, read-only
     │   └── SettingsChanged      derived with other settings: load the warehouse anew
     ├── QueryError               SQL that does not parse or run
@@ -151,8 +153,20 @@ class CorruptBinlog(Terminal):
     """A checksum, a length or a position that does not fit."""
 
 
+class TruncatedBinlog(CorruptBinlog):
+    """The log ends inside an event, as when the server crashed while it wrote."""
+
+
 class StatementInBinlog(Terminal):
     """A configured table was changed by a statement, not by row events."""
+
+
+class UnknownTransaction(Terminal):
+    """An XA transaction was committed whose rows are in no log that the server still has."""
+
+
+class TooManyPrepared(Terminal):
+    """More XA transactions are prepared, and neither committed nor rolled back, than can be remembered."""
 
 
 class IncidentInBinlog(Terminal):
@@ -165,10 +179,6 @@ class CheckpointError(Terminal):
 
 class TopicRefused(Terminal):
     """Topic or subscription missing, or not permitted."""
-
-
-class OversizedRow(Terminal):
-    """One row does not fit into a Pub/Sub message."""
 
 
 class WarehouseError(Terminal):

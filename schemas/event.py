@@ -16,6 +16,11 @@ import orjson
 MAX_COLUMNS = 4_096
 """MySQL's own limit of columns in a table."""
 
+OVERSIZED_ROW = "oversized_row"
+OVERSIZED_VALUES = "oversized_values"
+"""Reasons of the worker's own dead letters: a row that fits into no message, and one that was sent without some of its
+values, which `source.left_out` of its event names."""
+
 
 @dataclass(frozen=True)
 class EventColumn:
@@ -106,6 +111,12 @@ def envelope(
 def reload_line(table: str, reason: str, source: dict[str, Any], ts_ms: int) -> bytes:
     """The event that says: rows of `table` changed without row events, so it has to be loaded again."""
     return orjson.dumps({"reload": {"table": table, "reason": reason}, "source": source, "ts_ms": ts_ms})
+
+
+def dead_letter_line(letter: dict[str, Any], source: dict[str, Any], ts_ms: int) -> bytes:
+    """What the worker could not send, for the pipeline to keep: `letter` has table, reason, op, key (column → value),
+    bytes (of the whole event) and columns (too large ones → bytes)."""
+    return orjson.dumps({"dead_letter": letter, "source": source, "ts_ms": ts_ms})
 
 
 def heartbeat_line(sequence: str, server_time: str, source: dict[str, Any], ts_ms: int) -> bytes:

@@ -1,18 +1,18 @@
-"""The database: its address, login and TLS, and what its catalogue says of tables.
+"""The database: its address, the login, and who answers.
 
 The only module that imports PyMySQL.
 """
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from schemas.errors import ConfigError, LtvError, SourceRefused, SourceUnavailable
+from schemas.errors import LtvError, SourceRefused, SourceUnavailable
+from schemas.tls import Tls, handshake_problem
 
 if TYPE_CHECKING:
     import pymysql
@@ -28,19 +28,26 @@ TRANSIENT = frozenset((
 ))  # fmt: skip
 """Server error numbers that may not come again: too many connections, shutdown, network, locks, killed, idle."""
 
+_LOGIN = (
+    "check user and password (MYSQL_PASSWORD, or password_file in shop.yaml);"
+    " where the server or the account requires TLS: `tls: required`; X509: `tls_cert`, too"
+)
 REFUSALS = {
     1044: "grant the privileges that `binlog-worker check` lists",
-    1045: "check user and password (MYSQL_PASSWORD, or password_file in shop.yaml)",
+    1045: _LOGIN,
     1049: "check the database name",
     1130: "allow this host for the user on the server",
     1142: "grant the privileges that `binlog-worker check` lists",
     1227: "grant the privileges that `binlog-worker check` lists",
-    1698: "check user and password (MYSQL_PASSWORD, or password_file in shop.yaml)",
-    3118: "the account is locked",
+    1698: _LOGIN,
     1820: "the password has expired",
     1862: "the password has expired",
+    2059: "give the user caching_sha2_password, ed25519 or mysql_native_password as authentication plugin",
+    3118: "the account is locked",
+    3159: "set `tls: required`, or stricter",
+    4151: "the account is locked",
 }
-"""Server error numbers with a way out that we know (MySQL, «Server Error Message Reference»)."""
+"""Error numbers with a way out that we know (MySQL, «Error Message Reference»; MariaDB, «Error Codes»)."""
 
 
 @dataclass(frozen=True)
@@ -74,58 +81,47 @@ class SourceAddress:
         return f"{self.user}@{self.host}:{self.port}"
 
 
-def tls_context(mode: str, ca: str | None) -> ssl.SSLContext | None:
-    """The context for a TLS mode, read anew at every login so that renewed certificates are taken up.
-
-    `preferred` and `required` encrypt without checking who answers; `verify-ca` checks the chain, `verify-identity`
-    the host name too (MySQL, «Configuring MySQL to Use Encrypted Connections»). Raises ConfigError.
-    """
-    if mode == "disabled":
-        return None
-    verify = mode in ("verify-ca", "verify-identity")
-    try:
-        context = ssl.create_default_context(cafile=ca if verify else None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError([f"ca: {ca} cannot be used: {error}"]) from error
-    context.check_hostname = mode == "verify-identity"
-    context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
-    return context
-
-
 def connect(
     address: SourceAddress,
     password: str,
+    tls: Tls | None = None,
     *,
-    tls: str = "preferred",
-    ca: str | None = None,
     read_timeout: float | None = 60,
     cursorclass: Any = None,
 ) -> pymysql.connections.Connection[Any]:
     """A logged-in connection in autocommit mode, session time zone UTC, character set utf8mb4.
 
-    Raises SourceUnavailable where trying again may help, SourceRefused where it will not.
+    `tls` is `Tls()`, thus `preferred`, unless given. Raises SourceUnavailable where trying again may help,
+    SourceRefused where it will not, ConfigError for a file that cannot be used.
     """
     import pymysql
     import pymysql.cursors
 
+    tls = tls or Tls()
     try:
         connection = pymysql.connect(
             host=address.host,
             port=address.port,
             user=address.user,
-            password=password,
+            password=password.encode("utf-8", "surrogateescape"),  # PyMySQL would take Latin-1, no server does
             charset="utf8mb4",
             autocommit=True,
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=read_timeout,
             write_timeout=read_timeout,
             init_command="SET time_zone = '+00:00'",
-            ssl=None if tls == "preferred" else tls_context(tls, ca),  # None: PyMySQL 1.2 prefers TLS by itself
-            ssl_disabled=tls == "disabled",
+            ssl=None if tls.mode == "preferred" else tls.context(),  # None: PyMySQL 1.2 prefers TLS by itself
+            ssl_disabled=tls.mode == "disabled",
             cursorclass=cursorclass or pymysql.cursors.Cursor,
         )
     except (pymysql.err.Error, OSError) as error:
-        raise source_error(error, f"cannot connect to {address}") from error
+        what = f"cannot connect to {address}"
+        # PyMySQL keeps the cause of a failed handshake here, and of one that fails as the server's first answer is read
+        # (a refused client certificate, from TLS 1.3 on) as the context.
+        problem = handshake_problem(getattr(error, "original_exception", error.__context__))
+        if problem is not None:
+            raise SourceRefused(f"{what}: {problem[0]}", hint=problem[1]) from error
+        raise source_error(error, what) from error
     return connection
 
 
@@ -134,10 +130,8 @@ def source_error(error: BaseException, what: str) -> LtvError:
     arguments = getattr(error, "args", ())
     number = server_error_number(error)
     text = str(arguments[-1]) if arguments else str(error)
-    if isinstance(getattr(error, "original_exception", None), ssl.SSLCertVerificationError):
-        return SourceRefused(f"{what}: {text}", hint="check `ca`, or the host name in the server's certificate")
     if number == NO_TLS:
-        return SourceRefused(f"{what}: {text}", hint="enable TLS on the server, or set `tls: preferred`")
+        return SourceRefused(f"{what}: {text}", hint="give the server a certificate (ssl_cert, ssl_key)")
     if number in REFUSALS:
         return SourceRefused(f"{what}: {text} (error {number})", hint=REFUSALS[number])
     if number and number not in TRANSIENT and not FIRST_CLIENT_ERROR <= number <= LAST_CLIENT_ERROR:

@@ -16,7 +16,7 @@ from pipeline.rollup import rollup
 from pipeline.session import LocalSession
 from schemas.config import ShopConfig
 from schemas.config_file import parse_config
-from schemas.event import EventColumn, Message, TableSchema, envelope
+from schemas.event import OVERSIZED_VALUES, EventColumn, Message, TableSchema, dead_letter_line, envelope
 from schemas.sequence import format_sequence
 
 MAPPED = {
@@ -101,6 +101,17 @@ def event(op: str, row: Mapping[str, Any] | None, at: int | str = 1, *, ts_ms: i
     image = None if row is None else dict(row)
     source = {"sequence": at if isinstance(at, str) else sequence(at), "ts_ms": ts_ms}
     return envelope(op, image if op == "d" else None, None if op in "dt" else image, source, ts_ms)
+
+
+def letter(key: Any = 1, at: int | str = 1, reason: str = OVERSIZED_VALUES, **parts: Any) -> bytes:
+    """The worker's own dead letter about an order."""
+    body = {"table": "shop.orders", "reason": reason, "op": "u", "key": {"id": key}, "bytes": 12_000_321,
+            "columns": {"note": 12_000_002}, **parts}  # fmt: skip
+    place = {"sequence": at if isinstance(at, str) else sequence(at), "file": "mysql-bin.000003", "pos": 1842}
+    return dead_letter_line(body, place, 1_657_811_000_000)
+
+
+LETTER = letter()
 
 
 def message(of: TableSchema, *lines: bytes, id: str = "m", **attributes: str) -> Message:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from shop_rows import position
+from log_variants import COVERING, Variant, VariantServer
+from shop_rows import position, rows
 
 from demo.process import ServerProcess
 from demo.servers import PubSubEmulator
 from demo.shop import write_case_study
 from demo.stack import PROJECT, Stack, shop_config
+from pipeline.warehouse import open_warehouse
 from schemas import topic
+from schemas.config_file import load_config
 from schemas.event import Message
 from tests.conftest import Server
 
@@ -32,14 +37,13 @@ cohort_month,month_number,customers,ltv_gross,ltv,is_open
 2022-04-01,2,1,150.00,150.00,false
 2022-04-01,3,1,150.00,150.00,true
 """
-ORDERS = """\
-id,ordered_on,status,amount
-1,2022-01-01,completed,75.00
-2,2022-01-12,partial_refunded,150.00
-3,2022-02-03,completed,150.00
-4,2022-04-06,completed,150.00
-5,2022-07-05,shipped,300.00
-"""
+ORDERS = {
+    (1, dt.date(2022, 1, 1), "completed", Decimal(75)),
+    (2, dt.date(2022, 1, 12), "partial_refunded", Decimal(150)),
+    (3, dt.date(2022, 2, 3), "completed", Decimal(150)),
+    (4, dt.date(2022, 4, 6), "completed", Decimal(150)),
+    (5, dt.date(2022, 7, 5), "shipped", Decimal(300)),
+}
 POISON = {
     "not_utf8": b"\xff\xfe\x00",
     "not_json": b"{'op': 'c'}",
@@ -61,32 +65,51 @@ def _cli(stack: Stack, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.fixture
+def server(variants: VariantServer) -> Server:
+    """Of `database`, too."""
+    return variants.server
+
+
+@pytest.mark.parametrize("variant", COVERING, ids=str)
 def test_the_case_study_out_of_the_binlog(
-    server: Server, database: str, server_id: int, pubsub: PubSubEmulator, tmp_path: Path
+    variants: VariantServer,
+    variant: Variant,
+    server: Server,
+    database: str,
+    server_id: int,
+    pubsub: PubSubEmulator,
+    tmp_path: Path,
 ) -> None:
+    """Four of the eight ways to write and read the log, which hold every pair; `test_worker_variants` has all eight for
+    the worker, behind which nothing of them is left."""
     names = {"topic": f"job-{database}", "subscription": f"sub-{database}"}
-    config = shop_config(server.dsn, server_id, database=database, **names)
-    with contextlib.closing(server.connect()) as connection, Stack(tmp_path, config, pubsub) as stack:
+    encryption = variants.tls if variant.tls else {"tls": "disabled"}
+    config = {**shop_config(server.dsn, server_id, database=database, **names), **encryption}
+    with (
+        variants.writing(variant),
+        contextlib.closing(server.connect()) as connection,
+        Stack(tmp_path, config, pubsub) as stack,
+    ):
         begin = position(connection)
         write_case_study(connection, database)
+        assert variants.compressed(begin) is variant.compressed
         _ends_well(stack.start_worker("--from", begin, "--until-caught-up"), 60)
         client = topic.publisher()
         topic.publish(
             client, topic.topic_path(PROJECT, names["topic"]), [Message(data, {}) for data in POISON.values()]
         )
         client.transport.close()
-        _ends_well(stack.start_pipeline("--until-idle", "2"), 60)
+        _ends_well(stack.start_pipeline("--until-idle", "1"), 60)
         stack.worker = stack.pipeline = None
         _cli(stack, "rollup", "--as-of", "2022-07-31")
         shown = "SELECT cohort_month, month_number, customers, ltv_gross, ltv, is_open FROM ltv_cohorts"
         order = "ORDER BY cohort_month, month_number"
         assert _cli(stack, "query", f"{shown} {order}", "--format", "csv") == COHORTS
-        newest = "SELECT id, ordered_on, status, amount FROM orders ORDER BY id"
-        assert _cli(stack, "query", newest, "--format", "csv") == ORDERS
-        versions = "SELECT COUNT(*) AS versions FROM orders_history WHERE id = 2"
-        assert _cli(stack, "query", versions, "--format", "csv") == "versions\n2\n"
-        reasons = "SELECT reason FROM raw.dead_letters ORDER BY reason"
-        assert _cli(stack, "query", reasons, "--format", "csv").split()[1:] == sorted(POISON)
+        with contextlib.closing(open_warehouse(load_config(stack.config_file), read_only=True)) as warehouse:
+            assert rows(warehouse, "SELECT id, ordered_on, status, amount FROM orders") == ORDERS
+            assert rows(warehouse, "SELECT COUNT(*) FROM orders_history WHERE id = 2") == {(2,)}
+            assert sorted(letter.reason for letter in warehouse.dead_letters()) == sorted(POISON)
 
 
 @pytest.mark.parametrize("command", ["rollup", "query"])

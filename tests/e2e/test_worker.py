@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import socket
 import subprocess
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
+from proxy import Proxy
 from worker_shop import Running, Shop, Topic, orders, until
 
 from binlog_worker import server as server_module
@@ -24,7 +22,6 @@ from schemas import topic
 from schemas.errors import (
     CheckpointError,
     DuplicateServerId,
-    OversizedRow,
     SourceChanged,
     StatementInBinlog,
     TopicRefused,
@@ -289,19 +286,6 @@ def test_refused_topic_ends_the_run(shop: Shop) -> None:
     assert sink.ids() == [1]
 
 
-def test_oversized_row_is_named(shop: Shop) -> None:
-    shop.insert(1, 1)
-    shop.sql("INSERT INTO orders VALUES (2, 1, '2022-01-13 10:00:00', 1, 'paid', REPEAT('é', 4600000))")
-    shop.sql("INSERT INTO orders VALUES (3, 1, '2022-01-13 10:00:00', 1, 'paid', REPEAT('é', 4900000))")
-    sink = Topic()
-    with pytest.raises(OversizedRow) as caught:
-        shop.run(sink)
-    assert caught.value.table == f"{shop.database}.orders"
-    assert caught.value.key == "id=3"
-    assert "bytes" in caught.value.message and caught.value.position
-    until(lambda: sink.ids() == [1, 2])
-
-
 def test_statement_dml_stops(shop: Shop) -> None:
     shop.insert(1, 2)
     shop.sql("SET SESSION binlog_format = STATEMENT", "UPDATE orders SET amount = 1", "SET SESSION binlog_format = ROW")
@@ -342,52 +326,6 @@ def test_two_workers_on_one_checkpoint(shop: Shop) -> None:
         until(lambda: sink.of("heartbeat"))
         with pytest.raises(CheckpointError, match="another worker"):
             shop.run(Topic())
-
-
-class Proxy:
-    """Forwards TCP to a server until `freeze`, and then keeps all connections open and silent."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
-        self._frozen: list[socket.socket] = []
-        self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.accepted = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self.accepted += 1
-            upstream = socket.create_connection(self._target)
-            self._open += (client, upstream)
-            for one, other in ((client, upstream), (upstream, client)):
-                threading.Thread(target=self._forward, args=(one, other), daemon=True).start()
-
-    def _forward(self, one: socket.socket, other: socket.socket) -> None:
-        try:
-            while data := one.recv(65536):
-                if one not in self._frozen:
-                    other.sendall(data)
-            other.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
-
-    def freeze(self) -> None:
-        self._frozen = list(self._open)
-
-    def cut(self) -> None:
-        for one in self._open:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self._listener.close()
-        self.cut()
 
 
 @pytest.fixture

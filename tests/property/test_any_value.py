@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import struct
 from decimal import Context, Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from binlog_worker.floats import shortest_single
 from tests.builders import apply, event, memory, message, rows, schema, shop
 
 CONFIG = shop(mirror=["shop.any"])
@@ -29,6 +31,11 @@ def times(first: int, last: int) -> Any:
 def fixed(precision: int, scale: int) -> Any:
     limit = 10**precision - 1
     return st.integers(-limit, limit).map(lambda unscaled: f"{Decimal(unscaled).scaleb(-scale, CONTEXT):.{scale}f}")
+
+
+def singles(numbers: list[float]) -> list[float]:
+    """As four bytes hold them."""
+    return list(struct.unpack(f"<{len(numbers)}f", struct.pack(f"<{len(numbers)}f", *numbers)))
 
 
 CONTEXT = Context(prec=80)
@@ -49,6 +56,10 @@ TYPES: dict[str, tuple[Any, Any]] = {
     "set": (st.lists(TEXT, max_size=4), SAME),
     "blob": (st.binary(max_size=30).map(lambda data: base64.b64encode(data).decode()), base64.b64decode),
     "json": (st.recursive(st.none() | st.booleans() | st.integers(-99, 99) | TEXT, st.lists).map(json.dumps), SAME),
+    "uuid": (st.uuids().map(str), SAME),
+    "inet4": (st.ip_addresses(v=4).map(str), SAME),
+    "inet6": (st.ip_addresses(v=6).map(str), SAME),
+    "vector": (st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32).map(shortest_single)), singles),
     "date": (st.dates(dt.date(1000, 1, 1)).map(dt.date.isoformat), dt.date.fromisoformat),
     "datetime(6)": (times(1000, 9999), dt.datetime.fromisoformat),
     "timestamp(6)": (

@@ -10,9 +10,11 @@ from google.api_core.exceptions import Forbidden, NotFound, PreconditionFailed, 
 
 from binlog_worker.checkpointer import Checkpointer
 from binlog_worker.files import FilesSink, segments
+from binlog_worker.prepared import MOST_PREPARED
 from binlog_worker.sink import Mark
 from binlog_worker.stopping import Stopping
-from schemas.checkpoint import Checkpoint, FilesMark, Identity, Place, parse_checkpoint
+from binlog_worker.xa_log import LONGEST_TABLES
+from schemas.checkpoint import Checkpoint, FilesMark, Identity, Place, PreparedXa, parse_checkpoint
 from schemas.checkpoint_store import CheckpointFile, CheckpointObject, open_checkpoint
 from schemas.errors import CheckpointError, Terminal, Transient
 from schemas.event import Message
@@ -30,8 +32,18 @@ FULL = Checkpoint(
 )
 
 
+PREPARED = dataclasses.replace(
+    FULL,
+    prepared=(
+        PreparedXa("X'61',X'',1", "mysql-bin.000003", 2**33, 1_700_000_000, ("shop.orders", "shop.items")),
+        PreparedXa("X'00ff',X'62',4294967295", "mysql-bin.000012", 4, 0, None),
+    ),
+)
+
+
 @pytest.mark.parametrize(
-    "checkpoint", [FULL, dataclasses.replace(FULL, files=None), Checkpoint(Identity("1", "b"), 1, Place("b.1", 4))]
+    "checkpoint",
+    [FULL, PREPARED, dataclasses.replace(FULL, files=None), Checkpoint(Identity("1", "b"), 1, Place("b.1", 4))],
 )
 def test_file_round_trip(checkpoint: Checkpoint, tmp_path: Path) -> None:
     store = open_checkpoint(str(tmp_path / "checkpoint.json"))
@@ -46,6 +58,29 @@ def document(**changes: Any) -> bytes:
     return json.dumps({**json.loads(FULL.dump()), **changes}).encode()
 
 
+def with_prepared(**changes: Any) -> bytes:
+    whole = json.loads(PREPARED.dump())
+    whole["prepared"][0] |= changes
+    return json.dumps(whole).encode()
+
+
+def test_prepared_transactions_are_not_for_programs_that_would_forget_them() -> None:
+    """Where there are none, an older program may go on."""
+    assert [json.loads(one.dump())["version"] for one in (FULL, PREPARED)] == [1, 2]
+    assert parse_checkpoint(document(version=2, prepared=[]), "here") == FULL
+    assert parse_checkpoint(document(prepared=[{"what": "no program writes"}]), "here") == FULL
+
+
+def test_a_checkpoint_of_the_most_and_longest_prepared_transactions_can_be_read(tmp_path: Path) -> None:
+    longest = PreparedXa(
+        f"X'{'61' * 64}',X'{'62' * 64}',4294967295", "mysql-bin.0000012", 2**40, 2**32, ("d" * LONGEST_TABLES,)
+    )
+    store = CheckpointFile(tmp_path / "c.json")
+    store.write(dataclasses.replace(FULL, prepared=(longest,) * MOST_PREPARED, gtid_set="u" * 300_000))
+    found = store.read()
+    assert found is not None and len(found.prepared) == MOST_PREPARED
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [
@@ -54,7 +89,19 @@ def document(**changes: Any) -> bytes:
         (b"\xff\xfe", "not JSON"),
         (b"[]", "not a JSON object"),
         (b"{}", "version None"),
-        (document(version=2), "version 2"),
+        (document(version=3), "version 3"),
+        (document(version=True), "version True"),
+        (document(version="1"), "version '1'"),
+        (document(version=2), "prepared is 'missing'"),
+        (document(version=2, prepared={}), "prepared is {}"),
+        (document(version=2, prepared=[1]), "prepared is \\[1\\]"),
+        (document(version=2, prepared=[{}]), "file is 'missing'"),
+        (with_prepared(xid=7), "xid is 7"),
+        (with_prepared(file="nonsense"), "nonsense"),
+        (with_prepared(position=3), "position is 3"),
+        (with_prepared(since=-1), "since is -1"),
+        (with_prepared(tables="shop.orders"), "tables is 'shop.orders'"),
+        (with_prepared(tables=[1]), "tables is \\[1\\]"),
         (document(epoch=0), "epoch is 0"),
         (document(epoch=70_000), "epoch"),
         (document(position=True), "position is True"),
@@ -249,11 +296,12 @@ def test_checkpointer_writes_only_news(tmp_path: Path) -> None:
     assert checkpointer.write() is None
     sink.put(message("a"))
     assert checkpointer.write() is None, "no mark yet"
-    sink.mark(mark(10))
+    sink.mark(mark(10)._replace(prepared=PREPARED.prepared))
     sink.put(message("b"))
     written = checkpointer.write()
     assert written is not None
     assert written == store.read()
+    assert written.prepared == PREPARED.prepared
     assert (written.epoch, written.place, written.number) == (2, Place("b.000001", 10), 10)
     assert written.files == FilesMark(str(tmp_path / "out"), "changes-00000001.jsonl", 2)
     assert checkpointer.write() is None

@@ -20,7 +20,7 @@ from binlog_worker.findings import Finding, Level
 from binlog_worker.identity import Log, ServerLogs
 from binlog_worker.table_checks import check_tables
 from schemas.catalogue import Cascade, CatalogueColumn, CatalogueTable, wire_type
-from schemas.checkpoint import Checkpoint, Identity, Place
+from schemas.checkpoint import Checkpoint, Identity, Place, PreparedXa
 from schemas.config import ShopConfig
 from schemas.config_file import parse_config
 from schemas.source import Server
@@ -112,8 +112,6 @@ def test_a_sound_source_passes() -> None:
         ("binlog_row_metadata", "NO_LOG"),
         ("binlog_row_metadata", None),
         ("binlog_row_value_options", "PARTIAL_JSON"),
-        ("binlog_transaction_compression", "ON"),
-        ("log_bin_compress", "ON"),
     ],
 )
 def test_settings(name: str, value: str | None) -> None:
@@ -121,9 +119,14 @@ def test_settings(name: str, value: str | None) -> None:
     assert name in text and (value or "unknown") in text
 
 
-@pytest.mark.parametrize("name", ["binlog_format", "binlog_row_value_options", "binlog_transaction_compression"])
+@pytest.mark.parametrize("name", ["binlog_format", "binlog_row_value_options"])
 def test_settings_that_a_server_does_not_have(name: str) -> None:
     assert levels(list(check_settings(with_variables(**{name: None})))) == {Level.OK}
+
+
+@pytest.mark.parametrize("name", ["binlog_transaction_compression", "log_bin_compress"])
+def test_compression_is_no_matter(name: str) -> None:
+    assert levels(list(check_settings(with_variables(**{name: "ON"})))) == {Level.OK}
 
 
 def test_logs_that_cannot_be_listed() -> None:
@@ -188,20 +191,54 @@ def tables(facts: Facts, shop: ShopConfig | None = None) -> list[Finding]:
         ({"prefix_key": True}, "start of a column"),
         ({"primary_key": ("id", "placed")}, "orders.id is id, the primary key is (id, placed)"),
         ({"kind": "VIEW"}, "is a view"),
-        ({"kind": "SYSTEM VERSIONED"}, "is a system versioned"),
+        ({"kind": "SYSTEM VERSIONED"}, "is system versioned"),
         ({"columns": ORDERS.columns[:3]}, "has no column amount"),
-        ({"columns": (*ORDERS.columns, column("u", "uuid"))}, "shop.orders.u is uuid"),
-        ({"columns": (*ORDERS.columns, column("v", "vector", "vector(3)"))}, "is vector(3)"),
-        ({"columns": (*ORDERS.columns, column("k", "varchar", "varchar(9)", "eucjpms"))}, "eucjpms"),
-        ({"columns": (*ORDERS.columns, column("z", "text", "text /*M!100301 COMPRESSED*/"))}, "COMPRESSED"),
+        ({"columns": (*ORDERS.columns, column("u", "xmltype"))}, "shop.orders.u is xmltype"),
+        ({"columns": (*ORDERS.columns, column("k", "varchar", "varchar(9)", "utf9"))}, "utf9"),
+        ({"columns": (*ORDERS.columns, column("d", "decimal", "decimal(9,2)/*old*/"))}, "before MySQL 5.0"),
+        ({"columns": (*ORDERS.columns, column("e", "enum", "enum(x'ff','b')"))}, "labels"),
+        ({"columns": (*ORDERS.columns, column("e", "set", "set('b','?A')", "binary"))}, "labels"),
     ],
 )
 def test_tables_that_cannot_be_followed(changes: dict[str, Any], text: str) -> None:
     assert text in only(tables(with_table(**changes)), Level.FAIL)
 
 
+@pytest.mark.parametrize(
+    ("kind", "full", "charset"),
+    [
+        ("uuid", "uuid", None),
+        ("inet4", "inet4", None),
+        ("inet6", "inet6", None),
+        ("vector", "vector(3)", None),
+        ("varchar", "varchar(9)", "eucjpms"),
+        ("text", "text /*M!100301 COMPRESSED*/", "keybcs2"),
+        ("blob", "blob /*M!100301 COMPRESSED*/", None),
+        ("time", "time(3) /* mariadb-5.3 */", None),
+        ("enum", "enum('a','é')", "binary"),
+        ("enum", "enum('who?')", "latin1"),
+        ("geomcollection", "geomcollection", None),
+    ],
+)
+def test_columns_of_every_type_can_be_followed(kind: str, full: str, charset: str | None) -> None:
+    assert levels(tables(with_table(columns=(*ORDERS.columns, column("x", kind, full, charset))))) == {Level.OK}
+
+
+@pytest.mark.parametrize(
+    ("flavor", "version", "level"),
+    [("mysql", (9, 7), Level.OK), ("mariadb", (10, 11, 19), Level.OK), ("mariadb", (11, 8, 9), Level.FAIL)],
+)
+def test_generated_columns_that_the_log_leaves_out(flavor: str, version: tuple[int, ...], level: Level) -> None:
+    generated = CatalogueColumn("twice", "int", "int", True, None, "VIRTUAL GENERATED")
+    facts = with_table(columns=(*ORDERS.columns, generated))
+    facts = dataclasses.replace(facts, server=dataclasses.replace(FACTS.server, flavor=flavor, version=version))
+    assert levels(tables(facts)) == {level}
+    excluded = parse_config(CONFIG.replace("columns: {id: id", "exclude: [twice], columns: {id: id"))
+    assert levels(tables(facts, excluded)) == {Level.OK}
+
+
 def test_an_excluded_column_may_be_of_any_type() -> None:
-    facts = with_table(columns=(*ORDERS.columns, column("u", "uuid")))
+    facts = with_table(columns=(*ORDERS.columns, column("u", "xmltype")))
     text = CONFIG.replace("columns: {id: id", "exclude: [u], columns: {id: id")
     assert levels(tables(facts, parse_config(text))) == {Level.OK}
 
@@ -255,6 +292,14 @@ def test_start() -> None:
     assert "will be missing" in only(list(check_start(dataclasses.replace(FACTS, logs=later), None, shop)), Level.WARN)
     here = Checkpoint(Identity("uuid", "mysql-bin"), 1, Place("mysql-bin.000001", 300))
     assert levels(list(check_start(FACTS, here, shop))) == {Level.OK}
+    open_ones = (
+        PreparedXa("X'61',X'',1", "mysql-bin.000000", 4, 0, ("shop.orders",)),
+        PreparedXa("X'62',X'',1", "mysql-bin.000001", 4, 0, None),
+    )
+    waiting = dataclasses.replace(here, prepared=open_ones[1:])
+    assert levels(list(check_start(FACTS, waiting, shop))) == {Level.OK}
+    purged = only(list(check_start(FACTS, dataclasses.replace(here, prepared=open_ones), shop)), Level.WARN)
+    assert "1 of 2 XA transactions" in purged and "shop.orders" in purged and "XA ROLLBACK X'61',X'',1" in purged
     other = dataclasses.replace(here, identity=Identity("other", "mysql-bin"))
     assert "--epoch 2" in only(list(check_start(FACTS, other, shop)), Level.FAIL)
 
@@ -279,6 +324,11 @@ def test_everything_at_once() -> None:
         ("enum", "enum('a unsigned(1)','b')", "enum"),
         ("point", "point", "geometry"),
         ("bit", "bit(5)", "bit(5)"),
+        ("uuid", "uuid", "uuid"),
+        ("vector", "vector(2048)", "vector"),
+        ("datetime", "datetime(3) /* mariadb-5.3 */", "datetime(3)"),
+        ("time", "time /* mariadb-5.3 */", "time"),
+        ("varbinary", "varbinary(5) /*M!100301 COMPRESSED*/", "varbinary"),
     ],
 )
 def test_wire_type(kind: str, declared: str, expected: str) -> None:

@@ -33,6 +33,8 @@ SAYS = {
     "BINARY, VARBINARY, BLOB": ["binary", "varbinary", "blob", "binary(16)"],
     "JSON": ["json"],
     "geometry": ["geometry"],
+    "UUID, INET4, INET6": ["uuid", "inet4", "inet6"],
+    "VECTOR(n)": ["vector"],
 }
 
 
@@ -59,7 +61,7 @@ def test_the_tables_types_are_the_codes(row: list[str], source: str) -> None:
 
 @pytest.mark.parametrize(
     "source", ["", "INT", "int ", "complex", "decimal(0,0)", "decimal(66,0)", "decimal(5,6)", "decimal(a)",
-               "date unsigned", "varchar(", "int(11) unsigned zerofill", "decimal(999999,1)", "vector"]
+               "date unsigned", "varchar(", "int(11) unsigned zerofill", "decimal(999999,1)", "inet5", "xmltype"]
 )  # fmt: skip
 def test_an_unknown_type_is_refused(source: str) -> None:
     with pytest.raises(ValueError, match="unknown column type"):

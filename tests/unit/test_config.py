@@ -12,6 +12,7 @@ import yaml
 from schemas.config import Condition, comparable, read_password
 from schemas.config_file import load_config, parse_config, presets
 from schemas.errors import ConfigError
+from schemas.tls import Tls
 from tests.builders import MAPPED, shop, tables, with_columns
 
 GOOD = """\
@@ -107,6 +108,10 @@ tables:
         ({"heartbeat_seconds": 0}, "greater than 0"),
         ({"max_events_per_message": 0}, "greater than or equal to 1"),
         ({"tls": "yes"}, "'preferred'"),
+        ({"ca": "ca.pem"}, "ca: is not looked at with `tls: preferred`"),
+        ({"ca": "ca.pem", "tls": "required"}, "set `tls: verify-identity`"),
+        ({"tls_cert": "c.pem"}, "tls_cert: is for `tls: required`"),
+        ({"tls": "required", "tls_key": "k.pem"}, "tls_key: is the key of `tls_cert`, which is missing"),
         ({"name": "my shop"}, "name:"),
         ({"checkpoint": ""}, "checkpoint:"),
         ({"allow_cascades": "perhaps"}, "allow_cascades:"),
@@ -235,12 +240,16 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_paths_are_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(
-        GOOD + "checkpoint: gs://bucket/object\nca: ~/ca.pem\npassword_file: /run/secret\n"
+        GOOD + "checkpoint: gs://bucket/object\ntls: verify-ca\nca: ~/ca.pem\ntls_cert: own.pem\n"
+        "tls_key: /run/key.pem\npassword_file: /run/secret\n"
     )
     config = load_config(os.path.relpath(tmp_path / "shop.yaml"))
     assert config.warehouse == f"duckdb:{tmp_path / 'ltv.duckdb'}"
     assert config.checkpoint == "gs://bucket/object"
     assert (config.ca, config.password_file) == (str(Path("~/ca.pem").expanduser()), "/run/secret")
+    assert config.encryption == Tls(
+        "verify-ca", str(Path("~/ca.pem").expanduser()), str(tmp_path / "own.pem"), "/run/key.pem"
+    )
 
 
 def test_a_command_names_everything_it_needs() -> None:

@@ -11,10 +11,12 @@ from pipeline.changes import Changes, DeadRow
 from pipeline.decode import Decoder, EpochGuard
 from schemas.event import Message
 from tests.builders import (
+    LETTER,
     ORDER_COLUMNS,
     ORDERS,
     decode,
     event,
+    letter,
     message,
     order,
     schema,
@@ -92,6 +94,14 @@ def only_dead(changes: Changes) -> DeadRow:
         ("zero_date", changed(after=order(5, "2022-00-13"))),
         ("incomplete", changed(after=order(5, amount=None))),
         ("incomplete", changed(after=order(5, None))),
+        ("not_an_event", orjson.dumps({"dead_letter": 5, "source": {"sequence": sequence(5)}})),
+        ("not_an_event", orjson.dumps({"dead_letter": {}, "source": {"sequence": sequence(5)}})),
+        ("not_an_event", orjson.dumps({**orjson.loads(LETTER), "source": None})),
+        ("not_an_event", orjson.dumps({**orjson.loads(LETTER), "source": {}})),
+        ("not_an_event", letter(reason="Any text; that somebody sends")),
+        ("not_an_event", letter(table=5)),
+        ("not_an_event", letter(columns=["note"])),
+        ("not_an_event", letter(bytes="many")),
     ],
 )
 def test_a_bad_line_dies_alone(reason: str, line: bytes) -> None:
@@ -177,6 +187,34 @@ def test_an_older_epoch_is_refused_and_a_retry_lets_it_through() -> None:
 def test_a_dead_line_does_not_raise_the_epoch(line: bytes) -> None:
     changes = decode(shop(), message(ORDERS, line), message(ORDERS, GOOD))
     assert (len(changes.dead), changes.events, changes.highest_epoch) == (1, 1, "0001")
+
+
+def test_a_letter_of_the_worker_is_kept_as_it_is() -> None:
+    line = letter(7, 5)
+    first = message(ORDERS, line, id="m7", kind="dead_letter", run="r", number="4")
+    changes = decode(shop(), first, message(ORDERS, line, id="m8", kind="dead_letter", run="r2", number="1"))
+    kept, again = changes.dead
+    assert (kept.reason, kept.table, kept.data, kept.schema) == ("oversized_values", "shop.orders", line, ORDERS.line())
+    assert (kept.message_id, kept.line) == (again.message_id, again.line) == (sequence(5), 1), "told twice, kept once"
+    for part in ("id=7", "12,000,321 bytes", "mysql-bin.000003:1842", "sent without note (12,000,002 bytes)"):
+        assert part in kept.error, kept.error
+    assert [arrival.number for arrival in changes.arrivals] == [4, 1]
+    whole = only_dead(decode(shop(), message(ORDERS, letter(reason="oversized_row"))))
+    assert "nothing of it was sent" in whole.error
+    old = decode(shop(), message(ORDERS, line), decoder=Decoder(shop(), EpochGuard("0003")))
+    assert only_dead(old).reason == "old_epoch"
+
+
+def test_a_letter_does_not_hold_up_the_lines_beside_it() -> None:
+    changes = decode(shop(), message(ORDERS, GOOD, LETTER, LAST))
+    assert only_dead(changes).reason == "oversized_values"
+    assert changes.batches[0].rows["id"].to_pylist() == [1, 9]
+
+
+def test_a_letter_is_bounded_whatever_it_says() -> None:
+    wide = {f"c{number}" * 10: 10**9 for number in range(1000)}
+    dead = only_dead(decode(shop(), message(ORDERS, letter("x" * 10**6, columns=wide, table="t" * 10**6))))
+    assert (dead.reason, len(dead.error), len(str(dead.table))) == ("oversized_values", 1000, 200)
 
 
 def test_blank_lines_are_nothing() -> None:

@@ -24,6 +24,7 @@ from tests.builders import (
     charge,
     decode,
     event,
+    letter,
     memory,
     message,
     order,
@@ -298,13 +299,32 @@ def test_a_retry_applies_what_can_be_applied_by_now(tmp_path: Any) -> None:
         warehouse.apply(old)
         letters = warehouse.dead_letters()
         assert [letter.reason for letter in letters] == ["unknown_table", "not_json", "old_epoch"]
-        assert retry(known, warehouse, letters) == (1, 2)
+        assert retry(known, warehouse, letters) == (1, 2, 0, 0)
         assert texts(warehouse, STATUS) == ["1 completed", "2 completed"], "an old epoch is let through"
         assert texts(warehouse, "SELECT id, n FROM stock") == ["1 1"], "the good line of a dead message is applied"
         assert [(letter.message_id, letter.reason) for letter in warehouse.dead_letters()] == [
             ("m1", "unknown_table"),
             ("m2", "not_json"),
         ]
+    finally:
+        release(config)
+
+
+def test_a_letter_about_a_row_too_large_leaves_with_a_later_version_of_its_row(tmp_path: Any) -> None:
+    warehouse, config = dead_shop(tmp_path)
+    try:
+        apply(warehouse, config, message(ORDERS, letter(1, 3), letter(1, 3), id="m1"))
+        assert retry(config, warehouse, warehouse.dead_letters()) == (0, 0, 0, 1), "no row of the table came yet"
+        apply(warehouse, config, orders(event("u", order(1), 3), event("c", order(2), 4)), message(ORDERS, b"{"))
+        apply(warehouse, config, message(ORDERS, letter(2, 5, "oversized_row"), id="m9"))
+        letters = warehouse.dead_letters()
+        assert sorted(one.reason for one in letters) == ["not_json", "oversized_row", "oversized_values"]
+        assert retry(config, warehouse, letters) == (0, 1, 0, 2), "the row has come, but not later"
+        apply(warehouse, config, orders(event("u", order(1), 6)))
+        assert retry(config, warehouse, warehouse.dead_letters()) == (0, 1, 1, 1)
+        apply(warehouse, config, message(ORDERS, event("t", None, 7)))
+        assert retry(config, warehouse, warehouse.dead_letters()) == (0, 1, 1, 0), "emptied since"
+        assert [one.reason for one in warehouse.dead_letters()] == ["not_json"]
     finally:
         release(config)
 

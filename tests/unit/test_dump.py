@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 import struct
+import tempfile
 import threading
+import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -13,6 +18,7 @@ import pytest
 
 from binlog_worker.dump import Dump
 from binlog_worker.events import HEADER
+from binlog_worker.packets import HEAD_BYTES, SpilledEvent
 from schemas.errors import (
     BadPosition,
     CorruptBinlog,
@@ -20,6 +26,7 @@ from schemas.errors import (
     HalfOpenConnection,
     LtvError,
     SourceUnavailable,
+    Terminal,
     UnsupportedEvent,
 )
 
@@ -163,6 +170,105 @@ def test_packet_of_more_than_sixteen_megabytes(connection: FakeConnection) -> No
             sizes.append(len(item.data))
     thread.join()
     assert sizes[2:] == [19 + len(body), 27]
+
+
+@contextlib.contextmanager
+def serving(connection: FakeConnection, stream: bytes) -> Iterator[None]:
+    """Sends all of it and closes, beside the reader: it is more than the socket holds."""
+
+    def send() -> None:
+        with contextlib.suppress(OSError):
+            connection.server.sendall(stream)
+        connection.server.close()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        connection._sock.close()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def spilled(size: int, **options: Any) -> bytes:
+    """A compressed transaction of `size` bytes after the start, and an XID behind it."""
+    return (
+        beginning(500)
+        + event(40, random.Random(size).randbytes(size - 23), 500 + size, **options)
+        + event(16, bytes(8), 531 + size)
+    )
+
+
+@pytest.mark.parametrize("size", [0xFFFFFE, 0xFFFFFF, 0x1000000, 0x1FFFFFC, 0x1FFFFFD, 0x1FFFFFE, 40_000_000])
+def test_a_large_compressed_transaction_is_kept_on_disk(connection: FakeConnection, size: int) -> None:
+    """Sizes around one packet, two, and many: the payload is the event and a status byte."""
+    seen = []
+    with serving(connection, spilled(size)), pytest.raises(SourceUnavailable):
+        for item in dump(connection):
+            seen.append(item)
+    found, behind = seen[2:]
+    body = random.Random(size).randbytes(size - 23)
+    assert (found.kind, found.position, found.end) == (40, 500, 500 + size)
+    assert (behind.kind, behind.position) == (16, 500 + size)
+    assert isinstance(found, SpilledEvent)
+    assert found.data == HEADER.pack(0, 40, 1, size, 500 + size, 0) + body[: HEAD_BYTES - 19]
+    assert found.body.seek(0) == 0
+    assert found.body.read() == found.data[:19] + body
+    found.body.close()
+
+
+def test_a_smaller_one_is_not(connection: FakeConnection) -> None:
+    with serving(connection, spilled(0xFFFFFD)):
+        events = iter(dump(connection))
+        found = [next(events) for _ in range(3)][2]
+    assert not isinstance(found, SpilledEvent) and len(found.data) == 0xFFFFFD - 4
+
+
+def test_memory_does_not_grow_with_a_compressed_transaction(connection: FakeConnection) -> None:
+    stream = spilled(60_000_000)
+    found = dump(connection)
+    tracemalloc.start()
+    try:
+        with serving(connection, stream), pytest.raises(SourceUnavailable):
+            for item in found:
+                if isinstance(item, SpilledEvent):
+                    item.body.close()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000
+
+
+def test_nothing_comes_of_a_large_one_whose_checksum_is_wrong(connection: FakeConnection) -> None:
+    seen = []
+    with (
+        serving(connection, spilled(40_000_000, damage=True)),
+        pytest.raises(BadPosition, match=f"checksum of event type 0x28 is wrong.*{FILE}:500"),
+    ):
+        for item in dump(connection):
+            seen.append(item.kind)
+    assert seen == [4, 15]
+
+
+def test_sizes_of_a_large_one_that_do_not_fit(connection: FakeConnection) -> None:
+    body = bytes(20_000_000)
+    for difference in (-1, 1, -6_000_000):
+        found = FakeConnection()
+        raw = HEADER.pack(0, 40, 1, 19 + len(body) + difference, 0, 0) + body
+        words = f"event of {19 + len(body) + difference} bytes in packets of"
+        with serving(found, beginning(500) + packets(b"\0" + raw)), pytest.raises(BadPosition, match=words):
+            list(dump(found))
+
+
+def test_no_room_for_a_large_one(connection: FakeConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with (
+        serving(connection, spilled(0x1000000)),
+        pytest.raises(Terminal, match=f"cannot be kept on disk.*{FILE}:500") as raised,
+    ):
+        list(dump(connection))
+    assert raised.value.hint and str(tmp_path) in raised.value.hint and "TMPDIR" in raised.value.hint
 
 
 @pytest.mark.parametrize("where", [0, 1])

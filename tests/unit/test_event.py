@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.event import EventColumn, TableSchema, envelope, heartbeat_line, reload_line
+from schemas.event import EventColumn, TableSchema, dead_letter_line, envelope, heartbeat_line, reload_line
 from tests.builders import ORDERS
 
 BODY = ORDERS.body()
@@ -74,5 +74,6 @@ def test_lines_are_lines() -> None:
         envelope("c", None, {"a": "x\ny\r"}, source, 5),
         heartbeat_line("s", "2022", source, 1),
         reload_line("shop.orders", "a\nb", source, 1),
+        dead_letter_line({"table": "shop.orders", "key": {"id": "x\ny"}}, source, 1),
     ):
         assert b"\n" not in line

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 from zlib import crc32
 
 import pytest
 
-from binlog_worker import events
+from binlog_worker import events, metrics
 from binlog_worker.dump import CRC_RESIDUE
 from binlog_worker.dump_errors import dump_error
 from binlog_worker.event_bodies import client_collation, parse_heartbeat_v2
@@ -22,6 +23,7 @@ from schemas.errors import (
     PurgedBinlog,
     SourceRefused,
     SourceUnavailable,
+    TruncatedBinlog,
     UnsupportedEvent,
 )
 
@@ -37,7 +39,7 @@ def query(sql: bytes, status: bytes = b"", db: bytes = b"shop") -> bytes:
 
 def test_every_code_has_exactly_one_verdict() -> None:
     for code, kind in EVENT_KINDS.items():
-        verdicts = [kind.parser is not None, kind.harmless is not None, kind.refused is not None]
+        verdicts = [kind.parser is not None, kind.harmless is not None, kind.refused is not None, kind.packed]
         rows = code == events.TABLE_MAP or code in events.ROWS
         assert sum(verdicts) == (0 if rows else 1), kind
     assert set(EVENT_KINDS) >= {*range(1, 43), *range(160, 172)}
@@ -50,10 +52,48 @@ def test_refused_by_name_and_position(code: int) -> None:
     assert raised.value.hint
 
 
+@pytest.mark.parametrize("code", [code for code, kind in EVENT_KINDS.items() if kind.packed])
+def test_compressed_events_do_not_pass_for_harmless(code: int) -> None:
+    with pytest.raises(UnsupportedEvent, match=f"{EVENT_KINDS[code].name} .*was not unpacked.*mysql-bin.000003:400"):
+        parse(event(code, b"\0" * 20))
+
+
 @pytest.mark.parametrize("code", [0, 43, 99, 172, 255])
-def test_unknown_code_is_refused(code: int) -> None:
+def test_unknown_code_is_refused_and_counted(code: int) -> None:
+    before = counted(metrics.UNSUPPORTED, f"0x{code:02X}")
     with pytest.raises(UnsupportedEvent, match=f"0x{code:02X}"):
         parse(event(code, b""))
+    assert counted(metrics.UNSUPPORTED, f"0x{code:02X}") == before + 1
+
+
+def counted(counter: Any, event: str) -> float:
+    return float(counter.labels(event)._value.get())
+
+
+def test_what_is_not_understood_of_a_known_event_is_counted_by_its_name() -> None:
+    refused = [code for code, kind in EVENT_KINDS.items() if kind.refused]
+    for code, body in (
+        (refused[0], b""),
+        (42, bytes((2, 20, 60, 26 << 1, 0))),
+        (15, struct.pack("<H50sIB", 3, b"", 0, 19)),
+    ):
+        before = counted(metrics.UNSUPPORTED, EVENT_KINDS[code].name)
+        with pytest.raises(UnsupportedEvent):
+            parse(event(code, body + bytes(41) if code == 15 else body))
+        assert counted(metrics.UNSUPPORTED, EVENT_KINDS[code].name) == before + 1
+
+
+def test_an_unknown_event_is_ignored_where_the_server_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """Counted, and said once."""
+    unknown = event(77, b"what comes after us")
+    before = counted(metrics.IGNORED, "0x4D")
+    for _ in range(3):
+        assert parse(unknown._replace(flags=0x80 | 0x08)) is None
+    assert counted(metrics.IGNORED, "0x4D") == before + 3
+    assert [record.levelname for record in caplog.records if getattr(record, "event", "") == "0x4D"] == ["WARNING"]
+    refused = next(code for code, kind in EVENT_KINDS.items() if kind.refused)
+    with pytest.raises(UnsupportedEvent):
+        parse(event(refused, b"")._replace(flags=0x80))
 
 
 @pytest.mark.parametrize("code", [code for code, kind in EVENT_KINDS.items() if kind.harmless])
@@ -124,10 +164,48 @@ def test_tagged_gtid_refuses_a_field_it_must_not_ignore() -> None:
 def test_mariadb_gtid() -> None:
     found = parse(event(162, struct.pack("<QIB", 77, 3, 1 | 32) + bytes(6), server_id=9))
     assert isinstance(found, events.MariadbGtid)
-    assert (found.text, found.standalone, found.is_ddl) == ("3-9-77", True, True)
-    for flag in (64, 128):
-        with pytest.raises(UnsupportedEvent, match="XA"):
-            parse(event(162, struct.pack("<QIB", 77, 3, flag) + bytes(6)))
+    assert (found.text, found.standalone, found.is_ddl, found.prepared_xid) == ("3-9-77", True, True, "")
+
+
+XA_OF_MARIADB = {
+    "050000000000000000000000 4c 07000000 03 02 6127627100 01ff": "X'612762',X'7100',7",
+    "030000000000000000000000 4e 1300000000000000 01000000 02 01 673162 01ff": "X'6731',X'62',1",
+    "060000000000000000000000 8d 07000000 03 02 6127627100": "",
+    "090000000000000000000000 0c 000000000000": "",
+}
+
+
+@pytest.mark.parametrize("body", XA_OF_MARIADB)
+def test_mariadb_gtid_names_a_transaction_to_be_prepared(body: str) -> None:
+    found = parse(event(162, bytes.fromhex(body)))
+    assert isinstance(found, events.MariadbGtid)
+    assert found.prepared_xid == XA_OF_MARIADB[body]
+
+
+PREPARES = {
+    "00 07000000 03000000 02000000 6127627100": ("X'612762',X'7100',7", False),
+    "01 01000000 01000000 00000000 6f": ("X'6f',X'',1", True),
+    "00 ffffffff 02000000 00000000 6e66": ("X'6e66',X'',4294967295", False),
+}
+
+
+@pytest.mark.parametrize("body", PREPARES)
+def test_xa_prepare(body: str) -> None:
+    assert parse(event(38, bytes.fromhex(body))) == PREPARES[body]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (38, "00 07000000 03000000 03000000 6127627100"),
+        (38, "00 07000000 41000000 00000000" + "61" * 65),
+        (162, "050000000000000000000000 4c 07000000 03 03 6127627100"),
+        (162, "050000000000000000000000 4c 07000000 41 00" + "61" * 65),
+    ],
+)
+def test_xids_that_do_not_fit_are_corrupt(kind: int, body: str) -> None:
+    with pytest.raises(CorruptBinlog, match="an xid of"):
+        parse(event(kind, bytes.fromhex(body)))
 
 
 def test_query_in_the_client_character_set() -> None:
@@ -169,7 +247,7 @@ def test_incident_stops() -> None:
         parse(event(26, b"\x01\x00\x09lost some"))
 
 
-@pytest.mark.parametrize("kind", [2, 4, 15, 33, 42, 162])
+@pytest.mark.parametrize("kind", [2, 4, 15, 33, 38, 42, 162])
 @pytest.mark.parametrize("size", range(12))
 def test_cut_off_bodies_are_corrupt_not_read(kind: int, size: int) -> None:
     try:
@@ -203,7 +281,7 @@ DUMP_ERRORS = [
     ),
     (1236, "A slave with the same server_uuid/server_id as this slave has connected to the master;", DuplicateServerId),
     (4052, "A slave with the same server_uuid/server_id is already connected;", DuplicateServerId),
-    (1236, "binlog truncated in the middle of event; consider out of disk space on master;", CorruptBinlog),
+    (1236, "binlog truncated in the middle of event; consider out of disk space on master;", TruncatedBinlog),
     (1236, "log event entry exceeded max_allowed_packet; Increase max_allowed_packet on source;", SourceRefused),
     (1236, "Binary log is not open", SourceRefused),
     (1236, "something new", SourceRefused),

@@ -10,8 +10,8 @@ from pipeline import file_source
 from pipeline.changes import Changes
 from pipeline.file_source import find_files, messages_of, parts, schema_lines
 from schemas.errors import UsageError
-from schemas.event import Message, heartbeat_line
-from tests.builders import CHARGES, ORDERS, charge, decode, event, order, schema, shop
+from schemas.event import Message, heartbeat_line, reload_line
+from tests.builders import CHARGES, LETTER, ORDERS, charge, decode, event, order, schema, sequence, shop
 
 HEARTBEAT = heartbeat_line("s", "2022", {}, 1)
 PLAIN = (
@@ -75,6 +75,21 @@ def test_events_of_another_debezium_between_ours(tmp_path: Path, size: int, monk
     )
     monkeypatch.setattr(file_source, "GROUP_BYTES", size)
     assert len(contents(decode(CONFIG, *read(path)))) == 6
+
+
+@pytest.mark.parametrize("size", [1, 100, 10**6])
+def test_marks_and_letters_of_the_worker_between_rows(
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload mark is a message by itself; a letter stands below the schema of its table."""
+    path = tmp_path / "changes.jsonl"
+    mark = reload_line("shop.orders", "ALTER TABLE", {"sequence": sequence(3)}, 1)
+    path.write_bytes(b"\n".join([*LINES[:3], mark, ORDERS.line(), LETTER, ORDERS.line(), LINES[4]]))
+    monkeypatch.setattr(file_source, "GROUP_BYTES", size)
+    changes = decode(CONFIG, *read(path))
+    assert [dead.reason for dead in changes.dead] == ["oversized_values"]
+    assert [reload.table for reload in changes.reloads] == ["shop.orders"]
+    assert changes.events == 3
 
 
 def test_an_empty_file_has_no_messages(tmp_path: Path) -> None:

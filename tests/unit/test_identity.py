@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from binlog_worker.gtids import MariadbGtids, MysqlGtids, parse_from_gtids
+from binlog_worker.failover import Standing
 from binlog_worker.identity import Log, ServerLogs, check_identity, decide_epoch
 from binlog_worker.start import parse_place
 from schemas.checkpoint import Checkpoint, Identity, Place
@@ -46,6 +46,34 @@ def test_another_source(found: ServerLogs, reason: str) -> None:
     assert "--epoch 3" in caught.value.hint
     assert "shop.orders, shop.charges" in caught.value.hint
     assert caught.value.position == "mysql-bin.000008:500"
+
+
+def test_another_server_that_has_everything_is_gone_on_from() -> None:
+    """Only of another server: one that was reset gives the same GTIDs again."""
+    found = FOUND._replace(server="another")
+    stored = dataclasses.replace(STORED, gtid_set=f"{SERVER}:1-77")
+
+    def refusal(standing: Standing | None, found: ServerLogs = found) -> SourceChanged:
+        with pytest.raises(SourceChanged) as caught:
+            check_identity(stored, found, TABLES, lambda: standing)
+        return caught.value
+
+    whole = refusal(Standing("", "", f"{SERVER}:1-77"))
+    assert whole.hint and f"`--epoch 3 --from '{SERVER}:1-77'`" in whole.hint and "nothing is lost" in whole.hint
+    assert "shop.orders" not in whole.hint, "nothing has to be loaded again"
+    less = refusal(Standing(f"{SERVER}:76-77", "", f"{SERVER}:1-75"))
+    assert f"lacks transactions that were delivered: {SERVER}:76-77" in less.message
+    assert less.hint and f"`--epoch 3 --from '{SERVER}:1-75'`" in less.hint and "shop.orders, shop.charges" in less.hint
+    purged = refusal(Standing("", f"{SERVER}:78-99", f"{SERVER}:1-77"))
+    assert f"has no log any more: {SERVER}:78-99" in purged.message
+    assert purged.hint and "`--epoch 3 --from earliest`" in purged.hint and "shop.orders, shop.charges" in purged.hint
+    both = refusal(Standing("a" * 10_000, "b", ""))
+    assert len(both.message) < 2_000
+    assert both.hint and "`--epoch 3 --from earliest`" in both.hint
+    unknown = refusal(None)
+    assert unknown.hint and "--epoch 3 --from mysql-bin.000009:1000" in unknown.hint
+    reset = refusal(Standing("", "", f"{SERVER}:1-77"), FOUND._replace(current=Place("mysql-bin.000007", 4)))
+    assert reset.hint and SERVER not in reset.hint
 
 
 def test_purged() -> None:
@@ -107,36 +135,3 @@ def test_epoch_out_of_range(epoch: int) -> None:
 )
 def test_places_on_the_command_line(text: str, place: Place | None) -> None:
     assert parse_place(text) == place
-
-
-def test_mysql_gtid_sets() -> None:
-    other = SERVER.replace("f9", "a1")
-    gtids = MysqlGtids.parse(f"{SERVER.upper()}:1-5:7,\n{other}:3:tag:9-10")
-    assert str(gtids) == f"{other}:3,{other}:tag:9-10,{SERVER}:1-5:7"
-    for gtid, held in ((f"{SERVER}:5", True), (f"{SERVER}:6", False), (f"{SERVER}:7", True), (f"{other}:tag:9", True)):
-        assert gtids.contains(gtid) is held
-    assert not gtids.contains(f"{other}:9")
-    gtids.add(f"{SERVER}:6")
-    assert f"{SERVER}:1-7" in str(gtids)
-    gtids.add(f"{SERVER}:9")
-    assert str(gtids).endswith(":1-7:9"), "a gap stays a gap"
-    assert gtids.covers(MysqlGtids.parse(f"{SERVER}:2-3:9"))
-    assert not gtids.covers(MysqlGtids.parse(f"{SERVER}:7-9"))
-    assert not gtids.covers(MysqlGtids.parse("aaaaaaaa-0000-0000-0000-000000000000:1"))
-
-
-def test_mariadb_gtid_sets() -> None:
-    gtids = MariadbGtids.parse("0-1-5,7-2-3")
-    assert str(gtids) == "0-1-5,7-2-3"
-    assert gtids.contains("0-9-5") and not gtids.contains("0-1-6") and not gtids.contains("1-1-1")
-    gtids.add("0-2-6")
-    assert str(gtids) == "0-2-6,7-2-3"
-    assert gtids.covers(MariadbGtids.parse("0-1-6"))
-    assert not gtids.covers(MariadbGtids.parse("0-1-6,8-1-1"))
-
-
-@pytest.mark.parametrize("text", ["yesterday", "", "1-2", f"{SERVER}", f"{SERVER}:5-3", f"{SERVER}:0", f"{SERVER}:1-"])
-@pytest.mark.parametrize("flavor", ["mysql", "mariadb"])
-def test_bad_gtid_sets(text: str, flavor: str) -> None:
-    with pytest.raises(UsageError):
-        parse_from_gtids(text, flavor)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from binlog_worker.packer import LARGEST_ROW_BYTES, Changes, PackedSchema, Packer
-from schemas.errors import OversizedRow
+from binlog_worker.oversized import LARGEST_DATA_BYTES, LARGEST_REQUEST_BYTES
+from binlog_worker.packer import Changes, PackedSchema, Packer
 from schemas.event import EventColumn, Message, TableSchema
 
 SCHEMA = PackedSchema.of(TableSchema("shop.orders", ("id",), (EventColumn("id", "int"),)))
@@ -31,8 +31,9 @@ class Packed:
 
 
 def line(number: int, size: int) -> bytes:
-    empty = orjson.dumps({"op": "c", "before": None, "after": {"id": number, "x": ""}})
-    return orjson.dumps({"op": "c", "before": None, "after": {"id": number, "x": "x" * (size - len(empty))}})
+    event = {"op": "c", "before": None, "after": {"id": number, "x": ""}, "source": {}, "ts_ms": 1}
+    event["after"] = {"id": number, "x": "x" * (size - len(orjson.dumps(event)))}
+    return orjson.dumps(event)
 
 
 def test_message_is_the_schema_and_then_its_events() -> None:
@@ -97,12 +98,56 @@ def test_a_row_larger_than_a_message_goes_by_itself() -> None:
     assert packed.events() == [1, 1, 1]
 
 
-def test_oversized_row_names_its_key() -> None:
+def test_the_largest_row_fills_a_message_and_a_request() -> None:
+    """Also under the longest names that MySQL and Pub/Sub allow."""
+    from google.pubsub_v1.types import PublishRequest
+
+    table = "€" * 64 + "." + "€" * 64
+    schema = PackedSchema.of(TableSchema(table, ("id",), (EventColumn("id", "int"),)))
     packed = Packed()
-    with pytest.raises(OversizedRow) as caught:
-        packed.add(1, size=LARGEST_ROW_BYTES + 1)
-    assert (caught.value.table, caught.value.key, caught.value.position) == ("shop.orders", "id=0", "f:1")
-    assert f"{LARGEST_ROW_BYTES + 1:,}" in str(caught.value)
+    packed.packer = Packer(
+        packed.messages.append, f"{'f' * 36}:65535", "f" * 32, after=f"{'f' * 32}:{10**18}", max_bytes=9_000_000
+    )
+    packed.packer.number = 10**18
+    packed.add(1, schema=schema, size=LARGEST_DATA_BYTES - len(schema.line) - 1)
+    packed.packer.close_all()
+    (message,) = packed.messages
+    assert len(message.data) == LARGEST_DATA_BYTES
+    request = PublishRequest.pb()()
+    request.topic = f"projects/{'p' * 30}/topics/{'t' * 255}"
+    request.messages.add(data=message.data, attributes=message.attributes)
+    assert LARGEST_REQUEST_BYTES - 4_096 < request.ByteSize() <= LARGEST_REQUEST_BYTES
+
+
+def test_a_row_too_large_for_any_message_goes_without_what_makes_it_so_and_a_letter_follows() -> None:
+    packed = Packed()
+    packed.add(1)
+    packed.add(1, position=200, size=LARGEST_DATA_BYTES - len(SCHEMA.line))
+    packed.add(1, position=300)
+    packed.packer.close_all()
+    rows, letter, later = packed.messages
+    assert (rows.attributes["events"], letter.attributes["events"], later.attributes["events"]) == ("2", "0", "1")
+    assert [message.attributes["number"] for message in packed.messages] == ["1", "2", "3"]
+    short = orjson.loads(rows.data.split(b"\n")[2])
+    assert short["after"] == {"id": 0, "x": None}
+    assert short["source"] == {"left_out": ["x"]}
+    assert letter.attributes["kind"] == "dead_letter"
+    assert letter.attributes["first_sequence"] == letter.attributes["last_sequence"] == rows.attributes["last_sequence"]
+    head, body = letter.data.split(b"\n")
+    assert head == SCHEMA.line
+    said = orjson.loads(body)["dead_letter"]
+    assert (said["table"], said["reason"], said["op"]) == ("shop.orders", "oversized_values", "c")
+    assert (said["key"], said["bytes"]) == ({"id": 0}, LARGEST_DATA_BYTES - len(SCHEMA.line))
+    assert 0 < said["bytes"] - said["columns"]["x"] < 100
+
+
+def test_a_row_of_which_nothing_fits_is_a_letter_alone() -> None:
+    packed = Packed()
+    packed.packer = Packer(packed.messages.append, "server:1", "run", needed=lambda table: {"x"})
+    packed.add(1, size=LARGEST_DATA_BYTES)
+    packed.packer.close_all()
+    (letter,) = packed.messages
+    assert orjson.loads(letter.data.split(b"\n")[1])["dead_letter"]["reason"] == "oversized_row"
 
 
 def test_a_message_per_table_and_per_schema() -> None:

@@ -25,6 +25,9 @@ from schemas.columns import warehouse_type
         ("datetime", "2022-01-13T10:00:00Z"), ("datetime", "2022-01-13T24:00:00"), ("datetime", 5),
         ("datetime", "2022-01-13T10:00:00.1234567"),
         ("timestamp", "2022-01-13T10:00:00"), ("timestamp", "2022-01-13"), ("timestamp", 5),
+        ("vector", "abc"), ("vector", [True]), ("vector", [None]), ("vector", ["1"]), ("vector", {}), ("vector", 5),
+        ("vector", [1e39]), ("vector", [0.1234567890123]), ("vector", [1e-46]), ("vector", [float("nan")]),
+        ("uuid", 5), ("inet4", ["a"]), ("inet6", True),
         ("blob", "aGk"), ("blob", "a b="), ("blob", "é"), ("blob", 5),
     ],
 )  # fmt: skip
@@ -37,7 +40,8 @@ def test_what_does_not_fit_is_named_and_spares_the_rest(kind: str, value: Any) -
 
 
 @pytest.mark.parametrize(
-    "kind", ["bigint", "decimal(5,2)", "double", "varchar", "blob", "date", "timestamp", "set", "json"]
+    "kind",
+    ["bigint", "decimal(5,2)", "double", "varchar", "blob", "date", "timestamp", "set", "json", "uuid", "vector"],
 )
 def test_null_fits_everywhere(kind: str) -> None:
     assert to_arrow([None, None], warehouse_type(kind)).null_count == 2

@@ -218,8 +218,20 @@ def test_statement_that_cannot_be_followed(sql: str) -> None:
     assert found.why
 
 
-def test_xa_stops() -> None:
-    assert classify("XA START X'61',X'',1", "shop", TABLES).kind is Kind.STOP
+XA = {"START": Kind.XA_START, "END": Kind.XA_END, "COMMIT": Kind.XA_COMMIT, "ROLLBACK": Kind.XA_ROLLBACK}
+
+
+@pytest.mark.parametrize("verb", XA)
+def test_xa(verb: str) -> None:
+    found = classify(f"XA {verb} X'6f7264657273',X'',1", "shop", TABLES)
+    assert (found.kind, found.xid, found.tables) == (XA[verb], "X'6f7264657273',X'',1", ())
+
+
+@pytest.mark.parametrize(
+    "sql", ["XA START 'a'", "XA PREPARE X'61',X'',1", "XA COMMIT X'6',X'',1", "xa commit X'61',X'',1", "XA"]
+)
+def test_xa_in_another_form_stops(sql: str) -> None:
+    assert classify(sql, "shop", TABLES).kind is Kind.STOP
 
 
 def test_default_database_decides() -> None:

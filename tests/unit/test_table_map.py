@@ -1,7 +1,8 @@
-"""TABLE_MAP and row events, built by hand: what real servers write is in tests/oracle/test_decoder.py."""
+"""TABLE_MAP and row events, built by hand: what real servers write is in tests/oracle."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection
 from typing import Any
 
@@ -102,6 +103,27 @@ def test_geometry_has_a_collation_on_mariadb_only() -> None:
     assert layout_of(table_map(kinds, metadata, field(3, b"\x08"))).columns[1].collation == 8
 
 
+def test_vector_has_a_collation_on_mysql_only() -> None:
+    kinds, metadata = bytes((t.VECTOR, t.VARCHAR)), b"\x04\x50\x00"
+    assert layout_of(table_map(kinds, metadata, field(3, b"\x3f\x08"))).columns[1].collation == 8
+    assert layout_of(table_map(kinds, metadata, field(2, b"\x2d\x00\x3f"))).columns[1].collation == 45
+
+
+def test_labels_that_are_no_text_harm_no_other_column() -> None:
+    kinds, metadata = bytes((t.STRING, t.LONG)), bytes((t.ENUM, 1))
+    event = table_map(kinds, metadata, field(1, b"\x80"), field(11, b"\x3f"), field(6, b"\1\1\xff"))
+    assert layout_of(event).columns[0].labels is None
+    assert changes(row_event(30, 2, b"\xfc\x01\5\0\0\0"), tables_of(event, [1])) == [(None, [5])]
+    with pytest.raises(UnsupportedColumn, match="labels"):
+        tables_of(event, [0])
+
+
+def test_labels_that_are_cut_off_are_corrupt() -> None:
+    for number, value in ((6, b"\1\5ab"), (4, b"\5ab")):
+        with pytest.raises(CorruptBinlog, match="cut off"):
+            layout_of(table_map(bytes((t.STRING,)), bytes((t.ENUM, 1)), field(11, b"\x08"), field(number, value)))
+
+
 def test_string_longer_than_255_bytes_hides_two_bits_in_its_type() -> None:
     column = layout_of(table_map(bytes((t.STRING,)), bytes((0xFE ^ 0x30, 252)), field(2, b"\x2d"))).columns[0]
     assert (column.kind, column.a) == (t.STRING, 1020)
@@ -163,9 +185,46 @@ def test_undecodable_bytes_name_table_and_column() -> None:
         changes(row_event(30, 2, bad), tables_of(INT_AND_TEXT))
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_a_double_that_is_no_number_is_no_value(number: float) -> None:
+    """JSON would make null of it."""
+    event = table_map(bytes((t.LONG, t.DOUBLE)), b"\x08", field(1, b"\x80"), field(4, b"\2id\1d"), field(8, b"\0"))
+    rows = decode_rows(row_event(30, 2, b"\xfc\1\0\0\0" + struct.pack("<d", number)), tables_of(event))
+    assert rows is not None
+    with pytest.raises(UndecodableValue, match=r"column d .*no number.*shop\.orders"):
+        rows.images()
+
+
 def test_partial_image_is_refused() -> None:
     with pytest.raises(UnsupportedRowImage, match=r"shop\.orders"):
         decode_rows(row_event(30, 2, ROW, present=b"\x01"), tables_of(INT_AND_TEXT))
+
+
+@pytest.mark.parametrize(("kind", "present"), [(30, b"\x05"), (31, b"\x05"), (32, b"\xfd")])
+def test_columns_that_an_event_lacks_but_nobody_wants(kind: int, present: bytes) -> None:
+    """As MariaDB 11 leaves out generated columns; the bitmap of NULLs counts the columns present."""
+    event = table_map(
+        bytes((t.LONG, t.LONG, t.VARCHAR)), b"\x50\x00", field(1, b"\xc0"), field(2, b"\x2d"), field(8, b"\0")
+    )
+    image, null = b"\xfc\7\0\0\0\2hi", b"\xfe\7\0\0\0"
+    op = {30: "c", 31: "u", 32: "d"}[kind]
+    expected = {
+        "c": [(None, [7, "hi"]), (None, [7, None])],
+        "u": [([7, "hi"], [7, None])],
+        "d": [([7, "hi"], None), ([7, None], None)],
+    }
+    rows = row_event(kind, 3, image + null, present)
+    assert changes(rows, tables_of(event, [0, 2])) == expected[op]
+    for keep in ([0, 1, 2], [1]):
+        with pytest.raises(UnsupportedRowImage, match=r"without all columns: @2 .*shop\.orders"):
+            decode_rows(rows, tables_of(event, keep))
+
+
+def test_images_of_one_event_that_differ_in_their_columns_are_refused() -> None:
+    event = row_event(31, 2, ROW + ROW)
+    data = event.data.replace(b"\x02\xff\xff", b"\x02\xff\x01")
+    with pytest.raises(UnsupportedRowImage, match=r"shop\.orders"):
+        decode_rows(event._replace(data=data), tables_of(INT_AND_TEXT, [0]))
 
 
 def test_rows_without_their_table_map() -> None:

@@ -1,0 +1,426 @@
+"""Starts behind a GTID set on real servers: exactly what is not in the set is delivered, also over crashes; and after a
+failover, exactly what was not delivered."""
+
+from __future__ import annotations
+
+import random
+import re
+import uuid
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worker_shop import Running, Shop, Topic, orders, until
+
+from binlog_worker import metrics
+from demo.servers import MariaDB
+from schemas.errors import CheckpointError, LtvError, PurgedBinlog, SourceChanged, UsageError
+from schemas.sequence import parse_sequence
+
+ONE_BY_ONE = {"requests": 1, "request_messages": 1, "buffer_messages": 2}
+NUMBERS = count(500)
+UPDATE = "UPDATE orders SET amount = amount + 1 WHERE id = 0"
+
+
+@pytest.fixture
+def shop(server: Any, database: str, tmp_path: Path, server_id: int) -> Iterator[Shop]:
+    made = Shop(server.connect, server.dsn, database, tmp_path, server_id)
+    yield made
+    made.connection.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[MariaDB]:
+    with MariaDB(tmp_path / "own") as running:
+        yield running
+
+
+def shop_on(server: MariaDB, tmp_path: Path, server_id: int) -> Shop:
+    with server.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE IF NOT EXISTS shop")
+    return Shop(server.connect, server.dsn(), "shop", tmp_path, server_id)
+
+
+class Crash(Exception):
+    """Ends a run from inside, as a defect would."""
+
+
+def crash_after(sink: Topic, messages: int) -> Any:
+    def send(batch: Any) -> None:
+        if len(sink.messages) >= messages:
+            raise Crash
+        sink(batch)
+
+    return send
+
+
+def run_with_crashes(shop: Shop, sink: Topic, chance: random.Random, **options: Any) -> int:
+    """Runs until caught up, crashing now and then; returns how often. Later and later: what was read at once is not
+    checkpointed before all of it is sent."""
+    crashes = 0
+    while True:
+        most = chance.randint(1, 6) + crashes
+        try:
+            shop.run(crash_after(sink, len(sink.messages) + most), limits=ONE_BY_ONE, **options)
+            return crashes
+        except Crash:
+            crashes += 1
+
+
+def executed(shop: Shop, mysql: bool) -> str:
+    variable = "gtid_executed" if mysql else "gtid_binlog_pos"
+    return str(shop.sql(f"SELECT @@GLOBAL.{variable}")[0][0]).replace("\n", "")
+
+
+def write_mysql(shop: Shop, chance: random.Random) -> tuple[str, set[int]]:
+    """Orders 0 to 59 under GTIDs of several servers and tags, in a random order, over some files; a set with gaps of a
+    third of them and all that was executed before; the ids of the others."""
+    before = executed(shop, True)
+    one, two = uuid.uuid4(), uuid.uuid4()
+    gtids = [f"{key}:{number}" for key in (one, two, f"{two}:shop", f"{two}:a_tag") for number in range(1, 16)]
+    chance.shuffle(gtids)
+    delivered = set(chance.sample(range(60), 20))
+    for order, gtid in enumerate(gtids):
+        shop.sql(f"SET gtid_next = '{gtid}'")
+        shop.insert(order, 1)
+        shop.sql("SET gtid_next = 'AUTOMATIC'")
+        if chance.random() < 0.1:
+            shop.sql("FLUSH BINARY LOGS")
+    shop.sql("SET gtid_next = 'AUTOMATIC:late'")
+    shop.insert(60, 1)
+    shop.sql("SET gtid_next = 'AUTOMATIC'")
+    chosen = ",".join(gtids[order] for order in delivered)
+    return f"{before},{chosen}".strip(","), set(range(61)) - delivered
+
+
+def write_mariadb(shop: Shop, chance: random.Random) -> tuple[str, set[int]]:
+    """Orders 0 to 59 in several domains, some by a second server with numbers far below those of the first; a position
+    in the middle of them; the ids behind it."""
+    place, behind = "", 0
+    for order in range(60):
+        if order and chance.random() < 0.1:
+            shop.sql("FLUSH BINARY LOGS")
+        domain = chance.choice([0, 0, 7, 9]) if order < 30 else chance.choice([0, 7, 11])
+        second = chance.random() < 0.3
+        shop.sql(f"SET gtid_domain_id = {domain}", f"SET server_id = {77 if second else 1}")
+        if second or order == 0:
+            shop.sql(f"SET gtid_seq_no = {next(NUMBERS) if second else 1_000_000}")
+        shop.insert(order, 1)
+        if order == 34:
+            place, behind = executed(shop, False), order + 1
+    shop.sql("SET gtid_domain_id = 0", "SET server_id = 1")
+    return place, set(range(behind, 60))
+
+
+@pytest.fixture(params=["mariadb", pytest.param("mysql", marks=pytest.mark.mysql)])
+def log(request: pytest.FixtureRequest, tmp_path: Path, server_id: int) -> Iterator[tuple[Shop, Any]]:
+    """A shop, and what fills its log. MariaDB of its own: the numbers that it is given would confuse others."""
+    if request.param == "mariadb":
+        own = request.getfixturevalue("own")
+        shop, write = shop_on(own, tmp_path, server_id), write_mariadb
+    else:
+        server, database = request.getfixturevalue("mysql"), f"t_{uuid.uuid4().hex[:12]}"
+        with server.connect(autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {database}")
+        shop, write = Shop(server.connect, server.dsn, database, tmp_path, server_id), write_mysql
+    yield shop, write
+    shop.sql(f"DROP DATABASE {shop.database}")
+    shop.connection.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_exactly_what_is_not_in_the_set(log: tuple[Shop, Any], seed: int) -> None:
+    shop, write = log
+    gtids, expected = write(shop, random.Random(seed))
+    sink = Topic()
+    shop.run(sink, begin=gtids)
+    assert sink.ids() == sorted(expected), "each once, and in order"
+    shop.sql("CREATE TABLE behind (id INT)")
+    shop.run(sink)
+    assert "passing" not in shop.checkpoint()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_crashes_on_the_way_bring_nothing_of_the_set(log: tuple[Shop, Any], seed: int) -> None:
+    """A checkpoint that stands before transactions of the set keeps in mind that they are passed over."""
+    shop, write = log
+    chance = random.Random(seed)
+    gtids, expected = write(shop, chance)
+    shop.write(max_events_per_message=1)
+    sink = Topic()
+    assert run_with_crashes(shop, sink, chance, begin=gtids) > 3
+    assert set(sink.ids()) == expected
+
+
+def test_the_set_in_the_checkpoint_is_the_servers(shop: Shop, server: Any) -> None:
+    """After statements of every kind, crashes and rotations; from a place in the middle of a file too."""
+    mysql = server.flavor == "mysql"
+    chance = random.Random(5)
+    shop.write(max_events_per_message=1)
+    kinds = [
+        ["CREATE TABLE IF NOT EXISTS other (id INT) ENGINE = MyISAM", "INSERT INTO other VALUES (1)"],
+        ["DROP TABLE IF EXISTS copied", "CREATE TABLE copied AS SELECT id FROM orders"],
+        ["BEGIN", UPDATE, "ROLLBACK"],
+        ["BEGIN", UPDATE, "SAVEPOINT a", "DELETE FROM orders", "ROLLBACK TO a", "COMMIT"],
+        ["XA START 'x'", UPDATE, "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'"],
+        ["XA START 'y'", UPDATE, "XA END 'y'", "XA PREPARE 'y'", "XA ROLLBACK 'y'"],
+        ["XA START 'z'", UPDATE, "XA END 'z'", "XA COMMIT 'z' ONE PHASE"],
+        ["CREATE TEMPORARY TABLE t (id INT)", "INSERT INTO t VALUES (1)", "DROP TEMPORARY TABLE t"],
+        ["FLUSH BINARY LOGS"],
+        ["FLUSH TABLES"],
+        ["CREATE OR REPLACE VIEW v AS SELECT id FROM orders", "DROP VIEW v"],
+    ]
+    for order, statements in enumerate([*chance.sample(kinds, len(kinds)), *chance.sample(kinds, len(kinds))]):
+        shop.insert(order, 1)
+        shop.sql(*statements)
+    sink = Topic()
+    assert run_with_crashes(shop, sink, chance, begin=shop.begin) > 5
+
+    def equal() -> bool:
+        """Others may write on the same server."""
+        shop.run(sink)
+        kept, now = shop.checkpoint()["gtid_set"], executed(shop, mysql)
+        return kept == now if not mysql else shop.sql(f"SELECT GTID_SUBTRACT('{now}', '{kept}')") == [("",)]
+
+    until(equal)
+    kept = shop.checkpoint()["gtid_set"]
+    if mysql:
+        now = executed(shop, mysql)
+        assert shop.sql(f"SELECT GTID_SUBTRACT('{kept}', '{now}')") == [("",)], "nothing that never was"
+
+
+def test_a_set_that_the_server_does_not_have(shop: Shop, server: Any) -> None:
+    mysql = server.flavor == "mysql"
+    shop.insert(1, 1)
+    foreign = f"{uuid.uuid4()}:1-5" if mysql else "4242-1-5"
+    stops = metrics.STOPS.labels("SourceChanged")._value
+    before = stops.get()
+    with pytest.raises(SourceChanged) as caught:
+        shop.run(Topic(), begin=f"{executed(shop, mysql)},{foreign}")
+    assert stops.get() == before + 1
+    assert foreign in caught.value.message, "it says which"
+    assert caught.value.hint and f"{shop.database}.orders" in caught.value.hint
+    assert not shop.checkpoint()
+    with pytest.raises(UsageError):
+        shop.run(Topic(), begin="0-1-5" if mysql else f"{uuid.uuid4()}:1-5")
+
+
+@pytest.mark.parametrize("between", ["SELECT 1", "FLUSH BINARY LOGS"])
+def test_an_xa_transaction_prepared_in_the_set_and_committed_behind_it(shop: Shop, server: Any, between: str) -> None:
+    """Its rows stand before the set ends, in an older file perhaps; they take effect with the COMMIT."""
+    mysql = server.flavor == "mysql"
+
+    def xa(name: str, id: int) -> None:
+        with shop.connect(database=shop.database, autocommit=True) as other, other.cursor() as cursor:
+            for statement in (f"XA START '{name}'", orders(id, 1), f"XA END '{name}'", f"XA PREPARE '{name}'"):
+                cursor.execute(statement)
+
+    names = [f"{shop.database}-{number}" for number in range(4)]
+    for id, name in enumerate(names[:3], 1):
+        xa(name, id)
+    shop.sql(f"XA COMMIT '{names[0]}'")
+    gtids = executed(shop, mysql)
+    shop.sql(between)
+    xa(names[3], 4)
+    shop.sql(f"XA ROLLBACK '{names[1]}'", f"XA COMMIT '{names[2]}'", f"XA COMMIT '{names[3]}'")
+    sink = Topic()
+    shop.run(sink, begin=gtids)
+    assert sink.ids() == [3, 4]
+
+
+def test_a_checkpoint_wins_over_a_set_and_a_higher_epoch_over_both(shop: Shop, server: Any) -> None:
+    mysql = server.flavor == "mysql"
+    sink = Topic()
+    shop.insert(1, 1)
+    gtids = executed(shop, mysql)
+    shop.insert(2, 1)
+    shop.run(sink, begin=gtids)
+    shop.insert(3, 1)
+    shop.run(sink, begin=gtids)
+    assert sink.ids() == [2, 3]
+    shop.run(sink, begin=gtids, epoch=2)
+    assert sink.ids() == [2, 3, 2, 3]
+    assert {parse_sequence(m.attributes["last_sequence"]).epoch for m in sink.messages} == {1, 2}
+    path = shop.folder / "checkpoint.json"
+    path.write_text(path.read_text().replace('"gtid_set": "', '"gtid_set": "nonsense '))
+    with pytest.raises(CheckpointError, match="nonsense"):
+        shop.run(sink)
+
+
+def test_purged_transactions_behind_the_set(own: MariaDB, tmp_path: Path, server_id: int) -> None:
+    shop = shop_on(own, tmp_path, server_id)
+    shop.insert(1, 1)
+    early = executed(shop, False)
+    shop.sql("SET gtid_domain_id = 5")
+    shop.insert(2, 1)
+    rest = shop.sql("SELECT @@gtid_binlog_pos")[0][0]
+    shop.sql("FLUSH BINARY LOGS", "SET gtid_domain_id = 0")
+    shop.insert(3, 1)
+    purge(shop)
+    with pytest.raises(PurgedBinlog, match="all of domain 5") as caught:
+        shop.run(Topic(), begin=early)
+    assert caught.value.hint and "--from earliest" in caught.value.hint
+    sink = Topic()
+    shop.run(sink, begin=rest)
+    assert sink.ids() == [3], "a domain that rests may be purged"
+
+
+def purge(shop: Shop) -> None:
+    """All logs but the newest go, as soon as the server no longer needs them for a recovery."""
+    newest = shop.position().partition(":")[0]
+    until(lambda: shop.sql(f"PURGE BINARY LOGS TO '{newest}'") or str(shop.sql("SHOW BINARY LOGS")[0][0]) == newest)
+
+
+class Pair:
+    """A primary and its replica, and a worker's shop on the primary."""
+
+    def __init__(self, folder: Path, server_id: int, *options: str) -> None:
+        self.primary = MariaDB(folder / "primary").start()
+        self.replica = MariaDB(folder / "replica", ["--server-id=2", *options]).start()
+        self.shop = shop_on(self.primary, folder, server_id)
+        self.on_replica = self.replica.connect(autocommit=True)
+        self.query(
+            f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={self.primary.port}, MASTER_USER='root',"
+            " MASTER_USE_GTID=slave_pos",
+            "START SLAVE",
+        )
+        self.caught_up()
+
+    def query(self, *statements: str) -> tuple[tuple[Any, ...], ...]:
+        with self.on_replica.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall()
+
+    def caught_up(self) -> None:
+        """The replica has applied all that the primary has logged."""
+        until(lambda: self.query("SELECT @@gtid_slave_pos")[0][0] == executed(self.shop, False))
+
+    def fail_over(self, port: int | None = None) -> None:
+        """The primary dies, the replica takes its place in shop.yaml."""
+        self.primary.kill()
+        self.query("STOP SLAVE", "RESET SLAVE ALL")
+        if port is not None:
+            self.replica.stop()
+            self.replica.port = port
+            self.replica.start()
+        self.shop.connect = self.replica.connect
+        self.shop.connection = self.replica.connect(database="shop", autocommit=True)
+        self.shop.write(source=self.replica.dsn())
+
+    def refusal(self) -> LtvError:
+        with pytest.raises(SourceChanged) as caught:
+            self.shop.run(Topic())
+        assert caught.value.hint and "--epoch 2" in caught.value.hint
+        return caught.value
+
+    def go_on(self, error: LtvError) -> list[int]:
+        """What comes when one does as the hint says."""
+        command = re.search(r"`--epoch (\d+) --from '?([^`']+)'?`", error.hint or "")
+        assert command, error.hint
+        sink = Topic()
+        self.shop.run(sink, epoch=int(command[1]), begin=command[2])
+        return sink.ids()
+
+    def stop(self) -> None:
+        self.primary.stop()
+        self.replica.stop()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, server_id: int, request: pytest.FixtureRequest) -> Iterator[Pair]:
+    made = Pair(tmp_path, server_id, *getattr(request, "param", ["--log-slave-updates"]))
+    yield made
+    made.stop()
+
+
+def test_failover_to_a_replica_that_has_everything(pair: Pair) -> None:
+    """Nothing is lost, nothing comes twice; what the primary had not delivered yet comes from the replica."""
+    sink = Topic()
+    pair.shop.insert(1, 2)
+    pair.shop.run(sink)
+    pair.shop.insert(3, 2)
+    pair.caught_up()
+    pair.fail_over()
+    pair.shop.insert(5, 2)
+    error = pair.refusal()
+    assert "the server is 2" in error.message
+    assert error.hint and "nothing is lost" in error.hint and "shop.orders" not in error.hint
+    assert pair.go_on(error) == [3, 4, 5, 6]
+    pair.shop.insert(7, 1)
+    pair.shop.run(sink)
+    assert sink.ids() == [1, 2, 7], "the checkpoint is of the new server"
+
+
+def test_failover_to_a_replica_that_lacks_what_was_delivered(pair: Pair) -> None:
+    sink = Topic()
+    pair.shop.insert(1, 2)
+    pair.caught_up()
+    pair.query("STOP SLAVE")
+    pair.shop.insert(3, 1)
+    lost = executed(pair.shop, False)
+    pair.shop.run(sink)
+    assert sink.ids() == [1, 2, 3]
+    pair.fail_over()
+    pair.shop.insert(4, 2)
+    error = pair.refusal()
+    assert f"lacks transactions that were delivered: {lost}" in error.message
+    assert error.hint and "load these tables again" in error.hint and "shop.orders" in error.hint
+    assert pair.go_on(error) == [4, 5], "order 4 stands where the lost one stood in the log, and is not passed over"
+
+
+def test_failover_to_a_replica_whose_logs_are_purged(pair: Pair) -> None:
+    pair.shop.insert(1, 1)
+    pair.shop.run(Topic())
+    pair.shop.insert(2, 1)
+    pair.caught_up()
+    pair.fail_over()
+    pair.query("FLUSH BINARY LOGS")
+    purge(pair.shop)
+    pair.shop.insert(3, 1)
+    error = pair.refusal()
+    assert "has no log any more" in error.message
+    assert error.hint and "--from earliest" in error.hint and "shop.orders" in error.hint
+    assert pair.go_on(error) == [3]
+
+
+@pytest.mark.parametrize("pair", [["--skip-log-slave-updates"]], indirect=True)
+def test_failover_to_a_replica_that_does_not_log_what_it_applies(pair: Pair) -> None:
+    pair.shop.insert(1, 2)
+    pair.caught_up()
+    pair.shop.run(Topic())
+    pair.fail_over()
+    pair.shop.insert(3, 2)
+    error = pair.refusal()
+    assert error.hint and "nothing is lost" in error.hint
+    assert pair.go_on(error) == [3, 4]
+
+
+@pytest.mark.parametrize("pair", [["--skip-log-slave-updates"]], indirect=True)
+def test_what_such_a_replica_applied_and_nobody_delivered_is_named(pair: Pair) -> None:
+    pair.shop.insert(1, 1)
+    pair.shop.run(Topic())
+    pair.shop.insert(2, 1)
+    pair.caught_up()
+    pair.fail_over()
+    error = pair.refusal()
+    assert "without log_slave_updates" in error.message
+    assert error.hint and "--from earliest" in error.hint and "shop.orders" in error.hint
+
+
+def test_failover_under_a_running_worker(pair: Pair) -> None:
+    """The same address leads to another server: the worker stops and says how to go on, by what is confirmed."""
+    sink = Topic()
+    pair.shop.write(heartbeat_seconds=0.2)
+    with Running(pair.shop, send=sink, read_timeout_s=2) as running:
+        pair.shop.insert(1, 2)
+        until(lambda: sink.ids() == [1, 2])
+        pair.caught_up()
+        pair.fail_over(pair.primary.port)
+        error = running.join(30)
+    assert isinstance(error, SourceChanged), error
+    assert error.hint and "nothing is lost" in error.hint
+    pair.shop.insert(3, 1)
+    assert pair.go_on(error) == [3]
