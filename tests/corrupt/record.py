@@ -42,7 +42,7 @@ def recorded(server: Server, begin: tuple[str, int]) -> bytes:
     sockets: list[RecordingSocket] = []
 
     def connect() -> Any:
-        connection = server.connect()
+        connection = server.connect(ssl_disabled=True)  # what is received is to be kept as it is
         execute_command = connection._execute_command
 
         def execute(command: int, body: Any) -> None:

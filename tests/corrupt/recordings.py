@@ -1,8 +1,11 @@
-"""The recorded logs beside this file: packets exactly as a server sent them, and a server that sends them again."""
+"""The recorded logs beside this file: packets exactly as a server sent them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
+
+from binlog_worker.events import HEADER, RawEvent
 
 FOLDER = Path(__file__).parent
 FLAVORS = ("mariadb", "mysql")
