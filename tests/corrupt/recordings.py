@@ -1,13 +1,219 @@
-"""The recorded logs beside this file: packets exactly as a server sent them."""
+"""The recorded logs beside this file, packet by packet as a server sent them, and what comes of reading such a log."""
 
 from __future__ import annotations
 
+import re
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from zlib import crc32
 
-from binlog_worker.events import HEADER, RawEvent
+from binlog_worker import events
+from binlog_worker.changes import ChangeWriter, Origin
+from binlog_worker.compressed import PlainEvents
+from binlog_worker.dump import Dump
+from binlog_worker.events import HEADER
+from binlog_worker.gtids import parse_gtids
+from binlog_worker.packer import PackedSchema
+from binlog_worker.prepared import PreparedTransactions
+from binlog_worker.reader import Reader
+from binlog_worker.statement_changes import Reload
+from schemas.checkpoint import Place
+from schemas.config import ShopConfig
+from schemas.config_file import parse_config
+from schemas.errors import LtvError
+from tests.past_logs import RecordedLogs
 
 FOLDER = Path(__file__).parent
 FLAVORS = ("mariadb", "mysql")
 CHECKSUMS = ("crc32", "none")
 LIFE, TYPES = "{}-{}.packets", "{}-types.packets"
+
+VERSIONS = {"mariadb": "10.11.19-MariaDB", "mysql": "9.7.4"}
+GTIDS = frozenset((events.GTID, events.ANONYMOUS_GTID, events.GTID_TAGGED, events.MARIADB_GTID))
+
+
+def framed(raws: Iterable[bytes]) -> bytes:
+    """Events as a server sends them: in packets (length 3, sequence 1), each behind a status byte."""
+    return b"".join(
+        (len(raw) + 1).to_bytes(3, "little") + bytes((number % 256, 0)) + raw for number, raw in enumerate(raws, 1)
+    )
+
+
+def cut_out(stream: bytes) -> Iterator[bytes]:
+    """The inverse."""
+    pos = 0
+    while pos < len(stream):
+        end = pos + 4 + int.from_bytes(stream[pos : pos + 3], "little")
+        yield stream[pos + 5 : end]
+        pos = end
+
+
+def with_checksum(raw: bytes) -> bytes:
+    """With the four bytes at its end put right."""
+    return raw[:-4] + crc32(raw[:-4]).to_bytes(4, "little")
+
+
+class Recorded(NamedTuple):
+    """An event as sent. `start` is its position in `file` (that where it stands in the stream, if it is not in the
+    file); `transaction` is 0 outside of any, else their number counted from 1."""
+
+    kind: int
+    raw: bytes
+    file: str
+    start: int
+    transaction: int
+
+
+class Recording:
+    """One file of packets."""
+
+    def __init__(self, flavor: str, checksum: str, name: str = LIFE) -> None:
+        self.flavor, self.checksum = flavor, checksum == "crc32"
+        self.stream = (FOLDER / name.format(flavor, checksum)).read_bytes()
+        self.events = list(self._placed(cut_out(self.stream)))
+        first = self.events[0]
+        self.begin = Place(first.raw[27:-4].decode(), int.from_bytes(first.raw[19:27], "little"))
+
+    @staticmethod
+    def _placed(raws: Iterable[bytes]) -> Iterator[Recorded]:
+        file, start, transaction, begun = "", 0, 0, False
+        for raw in raws:
+            _, kind, _, size, end, flags = HEADER.unpack_from(raw)
+            artificial = bool(flags & events.FLAG_ARTIFICIAL)
+            if kind in GTIDS:
+                transaction, begun = transaction + 1, True
+            elif end and not artificial and kind in (events.ROTATE, events.FORMAT_DESCRIPTION):
+                begun = False
+            yield Recorded(kind, raw, file, end - size if end and not artificial else start, transaction * begun)
+            start = end if end and not artificial else start
+            if kind == events.ROTATE:
+                name = raw[27:-4] if crc32(raw) == 0x2144DF1C else raw[27:]
+                file, start = name.decode(), int.from_bytes(raw[19:27], "little")
+
+    def __str__(self) -> str:
+        return f"{self.flavor}-{'crc32' if self.checksum else 'none'}"
+
+
+LIVES = [(flavor, checksum) for flavor in FLAVORS for checksum in CHECKSUMS]
+
+
+@cache
+def life(flavor: str, checksum: str) -> Recording:
+    return Recording(flavor, checksum)
+
+
+class Line(NamedTuple):
+    """A change event, or that a table must be loaded again. `line` lacks the time at which it was made."""
+
+    table: str
+    sequence: str
+    committed_at: str
+    line: bytes
+    schema: bytes
+
+
+class Outcome(NamedTuple):
+    """`error` is what ended it; a server that has nothing more to send closes the connection."""
+
+    lines: list[Line]
+    error: LtvError | None
+    place: Place
+
+
+class _Connection:
+    """As much of a pymysql Connection as `Dump` uses; all that will ever be sent is on the socket."""
+
+    def __init__(self, version: str, stream: bytes) -> None:
+        self._version = version
+        self._sock, server = socket.socketpair()
+        with server:
+            server.setblocking(False)
+            server.sendall(stream)
+
+    def get_server_info(self) -> str:
+        return self._version
+
+    def cursor(self) -> _Connection:
+        return self
+
+    def __enter__(self) -> _Connection:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def execute(self, sql: str) -> None:
+        assert sql.startswith("SET ")
+
+    def _execute_command(self, command: int, body: bytes) -> None:
+        return None
+
+    def _read_ok_packet(self) -> None:
+        return None
+
+    def _force_close(self) -> None:
+        self._sock.close()
+
+
+@cache
+def shop() -> ShopConfig:
+    return parse_config(
+        "time_zone: UTC\ncurrency: EUR\nmirror: [shop.items]\ntables: {orders: {name: shop.orders, columns:"
+        " {id: id, customer_id: id, ordered_at: order_date, amount: amount, status: status}}}\n"
+    )
+
+
+def a_reader(
+    flavor: str, begin: Place, *, schemas: Mapping[str, PackedSchema] | None = None, past: RecordedLogs | None = None
+) -> Reader:
+    prepared = PreparedTransactions(begin, past or RecordedLogs())
+    writer = ChangeWriter(Origin(flavor, "shop", 1))
+    return Reader(shop(), writer, begin, schemas or {}, prepared, gtids=parse_gtids("", flavor))
+
+
+_MADE_AT = re.compile(rb'"ts_ms":\d+}$')
+
+
+def lines_of(made: Iterable[Any]) -> Iterator[Line]:
+    for change in made:
+        if isinstance(change, Reload):
+            yield Line(change.table, change.sequence, change.committed_at, _MADE_AT.sub(b"", change.line), b"")
+            continue
+        schema = change.schema
+        for index, line in enumerate(change.lines):
+            made_at = line.rindex(b',"ts_ms":')
+            yield Line(
+                schema.schema.table, change.sequence(index), change.committed(index), line[:made_at], schema.line
+            )
+
+
+def read(reader: Reader, flavor: str, stream: bytes, *, ahead: bool = True) -> Outcome:
+    """The loop of `Tail`, less the sink, over one connection. What is not of our error tree is raised."""
+    place = reader.restart()
+    dump = Dump(
+        lambda: _Connection(VERSIONS[flavor], stream), 7, place.file, place.position, heartbeat=1, read_timeout=5
+    )
+    lines: list[Line] = []
+    log = PlainEvents(dump)
+    try:
+        for event in log:
+            lines += lines_of(reader.feed(event))
+            if ahead and not log.unpacking:
+                lines += lines_of(reader.read_ahead(dump))
+    except LtvError as error:
+        return Outcome(lines, error, reader.place)
+    finally:
+        dump.close()
+    return Outcome(lines, None, reader.place)
+
+
+def read_stream(recording: Recording, stream: bytes, *, ahead: bool = True) -> Outcome:
+    """By a reader that begins where the recording does."""
+    return read(a_reader(recording.flavor, recording.begin), recording.flavor, stream, ahead=ahead)
+
+
+def joined(recorded: Sequence[Recorded]) -> bytes:
+    return framed(event.raw for event in recorded)
