@@ -10,9 +10,9 @@ from typing import NamedTuple
 from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import WriteRowsEvent
 
-from binlog_worker.dump import Dump
-from binlog_worker.events import ROWS, TABLE_MAP
-from binlog_worker.rows import Tables, decode_rows
+from binlog_worker.decoding.rows import Tables, decode_rows
+from binlog_worker.log.dump import Dump
+from binlog_worker.log.events import ROWS, TABLE_MAP
 from demo.mariadb import find_program
 from demo.process import ServerFailed
 from demo.servers import MariaDB

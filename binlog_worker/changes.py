@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from binlog_worker import metrics
-from binlog_worker.events import RawEvent
-from binlog_worker.packer import Changes, PackedSchema
-from binlog_worker.rows import Rows, Table
-from binlog_worker.table_map import TableLayout
-from binlog_worker.values import FULL_METADATA
+from binlog_worker.decoding.rows import Rows, Table
+from binlog_worker.decoding.table_map import TableLayout
+from binlog_worker.decoding.values import FULL_METADATA
+from binlog_worker.log.events import RawEvent
+from binlog_worker.sinks.packer import Changes, PackedSchema
 from schemas.config import ShopConfig
 from schemas.errors import CorruptBinlog, UnsupportedRowImage
 from schemas.event import EventColumn, TableSchema

@@ -8,7 +8,7 @@ import time
 from datetime import datetime, timezone
 
 from binlog_worker import metrics
-from binlog_worker.sink import Confirmed, Sink
+from binlog_worker.sinks.sink import Confirmed, Sink
 from binlog_worker.stopping import Stopping
 from schemas.checkpoint import Checkpoint, Identity
 from schemas.checkpoint_store import CheckpointStore

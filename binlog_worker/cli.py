@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = load_config(given.config)
         if given.command == "check":
-            from binlog_worker.report import check
+            from binlog_worker.preflight.report import check
 
             return DONE if check(config) else FAILED
         if given.metrics_port is not None:

@@ -17,7 +17,6 @@ from zlib import crc32
 
 import orjson
 
-from binlog_worker import events
 from binlog_worker.changes import (
     INSERTED,
     ChangeWriter,
@@ -29,11 +28,12 @@ from binlog_worker.changes import (
     iso_utc,
     sequence_head,
 )
-from binlog_worker.dump import CRC_RESIDUE, Dump
-from binlog_worker.event_bodies import is_begin
-from binlog_worker.packer import Changes, PackedSchema, SingleChanges
-from binlog_worker.row_code import BAD_IMAGE
-from binlog_worker.rows import Table, Tables
+from binlog_worker.decoding.row_code import BAD_IMAGE
+from binlog_worker.decoding.rows import Table, Tables
+from binlog_worker.log import events
+from binlog_worker.log.dump import CRC_RESIDUE, Dump
+from binlog_worker.log.event_bodies import is_begin
+from binlog_worker.sinks.packer import Changes, PackedSchema, SingleChanges
 from schemas.checkpoint import Place
 
 LARGEST_EVENT_BYTES = 4_000_000

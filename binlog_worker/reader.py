@@ -8,25 +8,25 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from binlog_worker import events
 from binlog_worker.changes import ChangeWriter, Transaction, iso_utc, published_columns
-from binlog_worker.dump import Dump
-from binlog_worker.event_bodies import Query, is_begin
-from binlog_worker.event_gtids import Gtid, MariadbGtid
-from binlog_worker.events import RawEvent, parse
-from binlog_worker.gtids import GtidSet
+from binlog_worker.ddl.statement_changes import Reload, StatementChanges
+from binlog_worker.ddl.statements import Kind, Statement, classify
+from binlog_worker.decoding.rows import Tables, decode_rows
+from binlog_worker.decoding.table_map import TableLayout
+from binlog_worker.decoding.true_types import TrueTypes
+from binlog_worker.log import events
+from binlog_worker.log.dump import Dump
+from binlog_worker.log.event_bodies import Query, is_begin
+from binlog_worker.log.event_gtids import Gtid, MariadbGtid
+from binlog_worker.log.events import RawEvent, parse
 from binlog_worker.ordinary import Ordinary, Underway
-from binlog_worker.packer import Changes, PackedSchema, SingleChanges
-from binlog_worker.pass_over import PassOver
-from binlog_worker.prepared import PreparedTransactions
-from binlog_worker.rows import Tables, decode_rows
-from binlog_worker.sink import Mark
-from binlog_worker.statement_changes import Reload, StatementChanges
-from binlog_worker.statements import Kind, Statement, classify
-from binlog_worker.table_map import TableLayout
-from binlog_worker.true_types import TrueTypes
-from binlog_worker.xa_reader import XaReader
-from binlog_worker.xids import XaPrepare
+from binlog_worker.position.gtids import GtidSet
+from binlog_worker.position.pass_over import PassOver
+from binlog_worker.sinks.packer import Changes, PackedSchema, SingleChanges
+from binlog_worker.sinks.sink import Mark
+from binlog_worker.xa.prepared import PreparedTransactions
+from binlog_worker.xa.xa_reader import XaReader
+from binlog_worker.xa.xids import XaPrepare
 from schemas.checkpoint import Place
 from schemas.config import ShopConfig
 

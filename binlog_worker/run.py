@@ -14,27 +14,27 @@ from typing import TYPE_CHECKING
 from binlog_worker import metrics
 from binlog_worker.changes import ChangeWriter, Origin
 from binlog_worker.checkpointer import Checkpointer
-from binlog_worker.checks import failures, preflight
-from binlog_worker.crashed_logs import rotation_behind_crash
-from binlog_worker.dump import Dump
-from binlog_worker.facts import Facts, read_facts
-from binlog_worker.files import FilesSink
-from binlog_worker.identity import Beginning, ServerLogs, changed, check_identity, decide_epoch
-from binlog_worker.oversized import needed_columns
-from binlog_worker.packer import PackedSchema, Packer
-from binlog_worker.past_logs import ServerPastLogs
-from binlog_worker.prepared import PreparedTransactions
+from binlog_worker.decoding.true_types import true_types
+from binlog_worker.log.crashed_logs import rotation_behind_crash
+from binlog_worker.log.dump import Dump
+from binlog_worker.log.past_logs import ServerPastLogs
+from binlog_worker.position.identity import Beginning, ServerLogs, changed, check_identity, decide_epoch
+from binlog_worker.position.start import Start, decide_start, standing
+from binlog_worker.preflight.checks import failures, preflight
+from binlog_worker.preflight.facts import Facts, read_facts
+from binlog_worker.preflight.table_checks import problems
 from binlog_worker.progress import Progress
-from binlog_worker.publisher import Publisher, Send
 from binlog_worker.reader import Reader
 from binlog_worker.server import ServerClock, login, read_logs
-from binlog_worker.sink import Sink
-from binlog_worker.spool import BUDGET_BYTES, Spool
-from binlog_worker.start import Start, decide_start, standing
+from binlog_worker.sinks.files import FilesSink
+from binlog_worker.sinks.oversized import needed_columns
+from binlog_worker.sinks.packer import PackedSchema, Packer
+from binlog_worker.sinks.publisher import Publisher, Send
+from binlog_worker.sinks.sink import Sink
 from binlog_worker.stopping import Stopped, Stopping
-from binlog_worker.table_checks import problems
 from binlog_worker.tail import Tail
-from binlog_worker.true_types import true_types
+from binlog_worker.xa.prepared import PreparedTransactions
+from binlog_worker.xa.spool import BUDGET_BYTES, Spool
 from schemas.catalogue import CatalogueTable, read_tables, wire_schema
 from schemas.checkpoint import Checkpoint, Identity, Place
 from schemas.checkpoint_store import CheckpointStore, open_checkpoint

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from binlog_worker.failover import MariadbHistory, MysqlHistory
-from binlog_worker.gtid_logs import FIRST_POSITION
-from binlog_worker.gtids import GtidSet, MariadbGtids, MariadbState, MysqlGtids, MysqlGtidsSince, parse_owned
-from binlog_worker.identity import Log, ServerLogs
+from binlog_worker.position.failover import MariadbHistory, MysqlHistory
+from binlog_worker.position.gtid_logs import FIRST_POSITION
+from binlog_worker.position.gtids import GtidSet, MariadbGtids, MariadbState, MysqlGtids, MysqlGtidsSince, parse_owned
+from binlog_worker.position.identity import Log, ServerLogs
 from schemas.checkpoint import Place
 from schemas.config import ShopConfig, read_password
 from schemas.errors import SourceRefused, SourceUnavailable

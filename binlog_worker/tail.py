@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Iterator
 import tenacity
 
 from binlog_worker import metrics
-from binlog_worker.compressed import PlainEvents
-from binlog_worker.dump import Dump
-from binlog_worker.events import RawEvent
-from binlog_worker.packer import Changes, Packer
+from binlog_worker.ddl.statement_changes import Reload
+from binlog_worker.log.compressed import PlainEvents
+from binlog_worker.log.dump import Dump
+from binlog_worker.log.events import RawEvent
 from binlog_worker.progress import Progress
 from binlog_worker.reader import Reader
 from binlog_worker.server import ServerClock
-from binlog_worker.sink import Sink
-from binlog_worker.statement_changes import Reload
+from binlog_worker.sinks.packer import Changes, Packer
+from binlog_worker.sinks.sink import Sink
 from binlog_worker.stopping import Stopped, Stopping
 from schemas.checkpoint import Place
 from schemas.errors import LtvError, SourceUnavailable, Terminal, Transient, TruncatedBinlog

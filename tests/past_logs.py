@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 
-from binlog_worker.events import RawEvent
-from binlog_worker.prepared import PastLogs
+from binlog_worker.log.events import RawEvent
+from binlog_worker.xa.prepared import PastLogs
 from schemas.errors import PurgedBinlog
 
 

@@ -34,7 +34,7 @@ FORBIDDEN = {
 }
 
 IMPORTERS = {
-    "pymysql": {"schemas/source.py", "schemas/catalogue.py", "binlog_worker/dump.py", "binlog_worker/server.py"},
+    "pymysql": {"schemas/source.py", "schemas/catalogue.py", "binlog_worker/log/dump.py", "binlog_worker/server.py"},
     "google.pubsub_v1": {"schemas/topic.py"},
     "google.cloud.pubsub_v1": set(),
     "duckdb": {"pipeline/session.py"},

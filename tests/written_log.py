@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
-from binlog_worker import events
-from binlog_worker.event_bodies import HEADER_SIZE
-from binlog_worker.events import HEADER, RawEvent
+from binlog_worker.log import events
+from binlog_worker.log.event_bodies import HEADER_SIZE
+from binlog_worker.log.events import HEADER, RawEvent
 
 SID = bytes(range(16))
 ITEMS, UNWANTED = "items", "unwanted"

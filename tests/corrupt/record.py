@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from binlog_worker.dump import Dump
-from binlog_worker.events import HEARTBEAT, HEARTBEAT_V2
+from binlog_worker.log.dump import Dump
+from binlog_worker.log.events import HEARTBEAT, HEARTBEAT_V2
 from demo.servers import MariaDB, ensure_mariadb
 from tests.conftest import Server
 from tests.corrupt import life

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from binlog_worker import events
 from binlog_worker.changes import ChangeWriter, Origin
-from binlog_worker.compressed import PlainEvents
-from binlog_worker.dump import Dump
-from binlog_worker.events import HEADER
-from binlog_worker.gtids import parse_gtids
-from binlog_worker.packer import PackedSchema
-from binlog_worker.prepared import PreparedTransactions
+from binlog_worker.ddl.statement_changes import Reload
+from binlog_worker.log import events
+from binlog_worker.log.compressed import PlainEvents
+from binlog_worker.log.dump import Dump
+from binlog_worker.log.events import HEADER
+from binlog_worker.position.gtids import parse_gtids
 from binlog_worker.reader import Reader
-from binlog_worker.statement_changes import Reload
+from binlog_worker.sinks.packer import PackedSchema
+from binlog_worker.xa.prepared import PreparedTransactions
 from schemas.checkpoint import Place
 from schemas.config import ShopConfig
 from schemas.config_file import parse_config

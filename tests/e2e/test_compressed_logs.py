@@ -17,15 +17,15 @@ import psutil
 import pytest
 from worker_shop import Shop, Topic, orders, until
 
-from binlog_worker import events
 from binlog_worker.changes import ChangeWriter, Origin
-from binlog_worker.compressed import PlainEvents
-from binlog_worker.dump import Dump
-from binlog_worker.events import RawEvent
-from binlog_worker.packer import Changes
-from binlog_worker.packets import SpilledEvent
-from binlog_worker.prepared import PreparedTransactions
+from binlog_worker.log import events
+from binlog_worker.log.compressed import PlainEvents
+from binlog_worker.log.dump import Dump
+from binlog_worker.log.events import RawEvent
+from binlog_worker.log.packets import SpilledEvent
 from binlog_worker.reader import Reader
+from binlog_worker.sinks.packer import Changes
+from binlog_worker.xa.prepared import PreparedTransactions
 from demo.servers import MariaDB, ensure_mariadb
 from schemas.checkpoint import Place
 from schemas.config_file import load_config

@@ -14,7 +14,7 @@ import pytest
 from proxy import Proxy
 from worker_shop import Running, Shop, Topic, until
 
-from binlog_worker import dump as dump_module
+from binlog_worker.log import dump as dump_module
 from demo.servers import MariaDB
 from schemas.errors import BadPosition, LtvError, PurgedBinlog, SourceRefused
 from tests.conftest import Server

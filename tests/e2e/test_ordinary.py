@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from worker_shop import Shop
 
-from binlog_worker import dump as dump_module
-from binlog_worker import events
 from binlog_worker.changes import ChangeWriter, Origin
-from binlog_worker.dump import Dump
-from binlog_worker.gtids import parse_gtids
-from binlog_worker.packer import Changes, SingleChanges
-from binlog_worker.prepared import PreparedTransactions
+from binlog_worker.log import dump as dump_module
+from binlog_worker.log import events
+from binlog_worker.log.dump import Dump
+from binlog_worker.position.gtids import parse_gtids
 from binlog_worker.reader import Reader
+from binlog_worker.sinks.packer import Changes, SingleChanges
+from binlog_worker.xa.prepared import PreparedTransactions
 from schemas.checkpoint import Place
 from schemas.config_file import load_config
 from tests.past_logs import RecordedLogs

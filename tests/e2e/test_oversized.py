@@ -19,7 +19,7 @@ from shop_rows import rows
 from worker_shop import REPOSITORY, Shop, Topic
 
 from binlog_worker import metrics
-from binlog_worker.oversized import LARGEST_DATA_BYTES
+from binlog_worker.sinks.oversized import LARGEST_DATA_BYTES
 from demo.servers import PubSubEmulator
 from pipeline.warehouse import open_warehouse
 from schemas import topic

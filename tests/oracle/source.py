@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import pymysql
 
-from binlog_worker import events
-from binlog_worker.dump import Dump
-from binlog_worker.rows import Rows, Tables, decode_rows
-from binlog_worker.table_map import TableLayout
-from binlog_worker.true_types import true_types
+from binlog_worker.decoding.rows import Rows, Tables, decode_rows
+from binlog_worker.decoding.table_map import TableLayout
+from binlog_worker.decoding.true_types import true_types
+from binlog_worker.log import events
+from binlog_worker.log.dump import Dump
 from schemas.catalogue import read_table_names, read_tables
 from schemas.source import describe_server
 

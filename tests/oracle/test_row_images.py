@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from binlog_worker.table_checks import GENERATED_LEFT_OUT
+from binlog_worker.preflight.table_checks import GENERATED_LEFT_OUT
 from schemas.errors import UnsupportedColumn, UnsupportedRowImage
 from tests.oracle.source import Source
 

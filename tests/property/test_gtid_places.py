@@ -10,9 +10,9 @@ from typing import NamedTuple
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
-from binlog_worker.gtid_logs import FIRST_POSITION, LoggedGtid, MariadbLogs, mariadb_places, mysql_file
-from binlog_worker.gtids import MariadbGtids, MariadbState, MysqlGtids
-from binlog_worker.pass_over import MariadbPassOver, MysqlPassOver, PassOver
+from binlog_worker.position.gtid_logs import FIRST_POSITION, LoggedGtid, MariadbLogs, mariadb_places, mysql_file
+from binlog_worker.position.gtids import MariadbGtids, MariadbState, MysqlGtids
+from binlog_worker.position.pass_over import MariadbPassOver, MysqlPassOver, PassOver
 from schemas.checkpoint import Place
 from schemas.errors import BadPosition, PurgedBinlog
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from binlog_worker.changes import ChangeWriter, Origin
-from binlog_worker.packer import Changes
-from binlog_worker.prepared import PreparedTransactions
 from binlog_worker.reader import Reader
-from binlog_worker.sink import Mark
-from binlog_worker.spool import Spool
+from binlog_worker.sinks.packer import Changes
+from binlog_worker.sinks.sink import Mark
+from binlog_worker.xa.prepared import PreparedTransactions
+from binlog_worker.xa.spool import Spool
 from schemas.checkpoint import Checkpoint, Identity, Place, PreparedXa, parse_checkpoint
 from tests.builders import shop
 from tests.past_logs import RecordedLogs

@@ -9,11 +9,11 @@ import pytest
 from google.api_core.exceptions import Forbidden, NotFound, PreconditionFailed, ServiceUnavailable
 
 from binlog_worker.checkpointer import Checkpointer
-from binlog_worker.files import FilesSink, segments
-from binlog_worker.prepared import MOST_PREPARED
-from binlog_worker.sink import Mark
+from binlog_worker.sinks.files import FilesSink, segments
+from binlog_worker.sinks.sink import Mark
 from binlog_worker.stopping import Stopping
-from binlog_worker.xa_log import LONGEST_TABLES
+from binlog_worker.xa.prepared import MOST_PREPARED
+from binlog_worker.xa.xa_log import LONGEST_TABLES
 from schemas.checkpoint import Checkpoint, FilesMark, Identity, Place, PreparedXa, parse_checkpoint
 from schemas.checkpoint_store import CheckpointFile, CheckpointObject, open_checkpoint
 from schemas.errors import CheckpointError, Terminal, Transient

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from binlog_worker.checks import (
+from binlog_worker.position.identity import Log, ServerLogs
+from binlog_worker.preflight.checks import (
     check_clock,
     check_grants,
     check_retention,
@@ -15,10 +16,9 @@ from binlog_worker.checks import (
     failures,
     preflight,
 )
-from binlog_worker.facts import Facts, Reader
-from binlog_worker.findings import Finding, Level
-from binlog_worker.identity import Log, ServerLogs
-from binlog_worker.table_checks import check_tables
+from binlog_worker.preflight.facts import Facts, Reader
+from binlog_worker.preflight.findings import Finding, Level
+from binlog_worker.preflight.table_checks import check_tables
 from schemas.catalogue import Cascade, CatalogueColumn, CatalogueTable, wire_type
 from schemas.checkpoint import Checkpoint, Identity, Place, PreparedXa
 from schemas.config import ShopConfig

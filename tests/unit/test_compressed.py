@@ -16,10 +16,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from binlog_worker import payload
-from binlog_worker.compressed import PlainEvents, plain_event
-from binlog_worker.events import EVENT_KINDS, HEADER, Query, RawEvent, parse
-from binlog_worker.payload import decompressor, inner_events
+from binlog_worker.log import payload
+from binlog_worker.log.compressed import PlainEvents, plain_event
+from binlog_worker.log.events import EVENT_KINDS, HEADER, Query, RawEvent, parse
+from binlog_worker.log.payload import decompressor, inner_events
 from schemas.errors import CorruptBinlog, UnsupportedEvent
 
 AT = "mysql-bin.000003"

@@ -16,9 +16,9 @@ from zlib import crc32
 
 import pytest
 
-from binlog_worker.dump import Dump
-from binlog_worker.events import HEADER
-from binlog_worker.packets import HEAD_BYTES, SpilledEvent
+from binlog_worker.log.dump import Dump
+from binlog_worker.log.events import HEADER
+from binlog_worker.log.packets import HEAD_BYTES, SpilledEvent
 from schemas.errors import (
     BadPosition,
     CorruptBinlog,

@@ -12,7 +12,7 @@ import pytest
 import trustme
 from test_dump import FILE, FakeConnection, beginning, dump, event
 
-from binlog_worker import dump as dump_module
+from binlog_worker.log import dump as dump_module
 from schemas.errors import CorruptBinlog, HalfOpenConnection, SourceUnavailable
 
 

@@ -10,11 +10,12 @@ from zlib import crc32
 
 import pytest
 
-from binlog_worker import events, metrics
-from binlog_worker.dump import CRC_RESIDUE
-from binlog_worker.dump_errors import dump_error
-from binlog_worker.event_bodies import client_collation, parse_heartbeat_v2
-from binlog_worker.events import EVENT_KINDS, HEADER, Query, RawEvent, parse
+from binlog_worker import metrics
+from binlog_worker.log import events
+from binlog_worker.log.dump import CRC_RESIDUE
+from binlog_worker.log.dump_errors import dump_error
+from binlog_worker.log.event_bodies import client_collation, parse_heartbeat_v2
+from binlog_worker.log.events import EVENT_KINDS, HEADER, Query, RawEvent, parse
 from schemas.errors import (
     BadPosition,
     CorruptBinlog,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binlog_worker.failover import MariadbHistory, MysqlHistory, Standing
-from binlog_worker.gtids import (
+from binlog_worker.position.failover import MariadbHistory, MysqlHistory, Standing
+from binlog_worker.position.gtids import (
     MariadbGtids,
     MariadbState,
     MysqlGtids,
@@ -15,7 +15,7 @@ from binlog_worker.gtids import (
     parse_from_gtids,
     parse_owned,
 )
-from binlog_worker.pass_over import MariadbPassOver, MysqlPassOver, parse_pass_over
+from binlog_worker.position.pass_over import MariadbPassOver, MysqlPassOver, parse_pass_over
 from schemas.checkpoint import Place
 from schemas.errors import UsageError
 

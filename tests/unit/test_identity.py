@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from binlog_worker.failover import Standing
-from binlog_worker.identity import Log, ServerLogs, check_identity, decide_epoch
-from binlog_worker.start import parse_place
+from binlog_worker.position.failover import Standing
+from binlog_worker.position.identity import Log, ServerLogs, check_identity, decide_epoch
+from binlog_worker.position.start import parse_place
 from schemas.checkpoint import Checkpoint, Identity, Place
 from schemas.errors import PurgedBinlog, SourceChanged, UsageError
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from binlog_worker.oversized import Fitted, fit, needed_columns
+from binlog_worker.sinks.oversized import Fitted, fit, needed_columns
 from schemas.event import envelope
 from tests.builders import ORDER_COLUMNS, order, schema, shop, tables
 

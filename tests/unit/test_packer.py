@@ -3,8 +3,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from binlog_worker.oversized import LARGEST_DATA_BYTES, LARGEST_REQUEST_BYTES
-from binlog_worker.packer import Changes, PackedSchema, Packer
+from binlog_worker.sinks.oversized import LARGEST_DATA_BYTES, LARGEST_REQUEST_BYTES
+from binlog_worker.sinks.packer import Changes, PackedSchema, Packer
 from schemas.event import EventColumn, Message, TableSchema
 
 SCHEMA = PackedSchema.of(TableSchema("shop.orders", ("id",), (EventColumn("id", "int"),)))

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from binlog_worker import events, metrics, prepared
-from binlog_worker.events import RawEvent
-from binlog_worker.prepared import PreparedTransactions
+from binlog_worker import metrics
+from binlog_worker.log import events
+from binlog_worker.log.events import RawEvent
 from binlog_worker.progress import Progress
-from binlog_worker.spool import Spool
-from binlog_worker.xa_log import RowNumbers, TablesNamed, read_stretch, transaction_events
+from binlog_worker.xa import prepared
+from binlog_worker.xa.prepared import PreparedTransactions
+from binlog_worker.xa.spool import Spool
+from binlog_worker.xa.xa_log import RowNumbers, TablesNamed, read_stretch, transaction_events
 from schemas.checkpoint import Place, PreparedXa
 from schemas.errors import BadPosition, CorruptBinlog, PurgedBinlog, TooManyPrepared, UnknownTransaction
 from tests.past_logs import RecordedLogs
@@ -105,7 +107,7 @@ def test_spool_forgets_a_file_that_cannot_grow(monkeypatch: pytest.MonkeyPatch) 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("binlog_worker.spool._write", full)
+    monkeypatch.setattr("binlog_worker.xa.spool._write", full)
     spool.add("a", EVENTS[2])
     spool.add("a", EVENTS[3])
     assert kept(spool, "a") is None

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from binlog_worker.publisher import Publisher
-from binlog_worker.sink import Mark
+from binlog_worker.sinks.publisher import Publisher
+from binlog_worker.sinks.sink import Mark
 from binlog_worker.stopping import Stopped, Stopping
 from schemas.checkpoint import Place
 from schemas.errors import TopicRefused, TopicUnavailable

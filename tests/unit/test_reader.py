@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from binlog_worker.changes import ChangeWriter, Origin
-from binlog_worker.events import RawEvent
-from binlog_worker.prepared import PreparedTransactions
+from binlog_worker.ddl.statement_changes import Reload
+from binlog_worker.log.events import RawEvent
 from binlog_worker.reader import Reader
-from binlog_worker.statement_changes import Reload
+from binlog_worker.xa.prepared import PreparedTransactions
 from schemas.checkpoint import Place
 from tests.builders import shop
 from tests.past_logs import RecordedLogs

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binlog_worker import row_code
-from binlog_worker import table_map as t
-from binlog_worker.decimals import decimal_size
-from binlog_worker.row_code import BAD_IMAGE, RowCode, Texts
-from binlog_worker.table_map import Column, TableLayout
-from binlog_worker.values import value_decoder
+from binlog_worker.decoding import row_code
+from binlog_worker.decoding import table_map as t
+from binlog_worker.decoding.decimals import decimal_size
+from binlog_worker.decoding.row_code import BAD_IMAGE, RowCode, Texts
+from binlog_worker.decoding.table_map import Column, TableLayout
+from binlog_worker.decoding.values import value_decoder
 
 UTF8, LATIN1, BYTES = 45, 8, 63
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from binlog_worker.statements import Kind, classify
+from binlog_worker.ddl.statements import Kind, classify
 
 TABLES = {("shop", "orders"), ("shop", "odd`name")}
 ORDERS = (("shop", "orders"),)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from binlog_worker import events
-from binlog_worker import table_map as t
-from binlog_worker.events import RawEvent
-from binlog_worker.rows import Tables, decode_rows
-from binlog_worker.table_map import TableLayout, parse_table_map
+from binlog_worker.decoding import table_map as t
+from binlog_worker.decoding.rows import Tables, decode_rows
+from binlog_worker.decoding.table_map import TableLayout, parse_table_map
+from binlog_worker.log import events
+from binlog_worker.log.events import RawEvent
 from schemas.errors import CorruptBinlog, UndecodableValue, UnsupportedColumn, UnsupportedRowImage
 
 AT = "mysql-bin.000003"

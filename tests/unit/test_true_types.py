@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from binlog_worker import table_map as t
-from binlog_worker.events import RawEvent
-from binlog_worker.rows import Tables
-from binlog_worker.table_map import Column, TableLayout
-from binlog_worker.true_types import TrueTypes, true_types, with_true_types
-from binlog_worker.values import value_decoder, value_skipper
+from binlog_worker.decoding import table_map as t
+from binlog_worker.decoding.rows import Tables
+from binlog_worker.decoding.table_map import Column, TableLayout
+from binlog_worker.decoding.true_types import TrueTypes, true_types, with_true_types
+from binlog_worker.decoding.values import value_decoder, value_skipper
+from binlog_worker.log.events import RawEvent
 from schemas.catalogue import CatalogueColumn, CatalogueTable
 from schemas.errors import UnsupportedColumn
 from schemas.source import Server

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binlog_worker import table_map as t
-from binlog_worker.charset_codecs import decoder_of
-from binlog_worker.charsets import text_decoder
-from binlog_worker.column_compression import decompressed
-from binlog_worker.decimals import decimal_size, decimal_text
-from binlog_worker.floats import shortest_single, vector
-from binlog_worker.json_text import double_text, json_text
-from binlog_worker.network_addresses import inet4_text, inet6_text, uuid_text
-from binlog_worker.table_map import Column
-from binlog_worker.temporal import time_text, timestamp_text
-from binlog_worker.values import value_decoder, value_size, value_skipper
+from binlog_worker.decoding import table_map as t
+from binlog_worker.decoding.charset_codecs import decoder_of
+from binlog_worker.decoding.charsets import text_decoder
+from binlog_worker.decoding.column_compression import decompressed
+from binlog_worker.decoding.decimals import decimal_size, decimal_text
+from binlog_worker.decoding.floats import shortest_single, vector
+from binlog_worker.decoding.json_text import double_text, json_text
+from binlog_worker.decoding.network_addresses import inet4_text, inet6_text, uuid_text
+from binlog_worker.decoding.table_map import Column
+from binlog_worker.decoding.temporal import time_text, timestamp_text
+from binlog_worker.decoding.values import value_decoder, value_size, value_skipper
 from schemas.errors import UnsupportedColumn
 
 

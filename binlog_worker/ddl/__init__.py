@@ -1,0 +1,1 @@
+"""Statements in the log: what they mean for the configured tables."""

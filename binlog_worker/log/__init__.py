@@ -1,0 +1,1 @@
+"""How the server sends its log: the dump connection, events and what is packed into them."""

@@ -1,0 +1,1 @@
+"""Where a run begins: checkpoints, positions, GTID sets, and which server it is."""

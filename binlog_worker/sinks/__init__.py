@@ -1,0 +1,1 @@
+"""Change events → messages → Pub/Sub or files, and what is confirmed of them."""

@@ -1,0 +1,1 @@
+"""XA transactions: held back from XA PREPARE until it is known what became of them."""
