@@ -16,6 +16,7 @@ import pytest
 from worker_shop import Running, Shop, Topic, orders, until
 
 from binlog_worker import metrics
+from binlog_worker.log import dump
 from binlog_worker.tail import LONGEST_OPEN_S
 from demo.servers import MariaDB
 from schemas.errors import CheckpointError, LtvError, PurgedBinlog, SourceChanged, UsageError
@@ -49,8 +50,12 @@ class Crash(Exception):
     """Ends a run from inside, as a defect would."""
 
 
+RECEIVE_BYTES = 600
+"""Two transactions or so: what was received at once leaves at once, and only behind it a checkpoint is made."""
+
+
 def crash_after(sink: Topic, messages: int) -> Any:
-    """So slow that the worker says in between how far it is: what was read at once is checkpointed at once."""
+    """So slow that the worker says in between how far it is."""
 
     def send(batch: Any) -> None:
         if len(sink.messages) >= messages:
@@ -66,13 +71,15 @@ def run_with_crashes(
 ) -> int:
     """Runs until caught up, crashing now and then; returns from how many different places it went on."""
     places = set()
-    while True:
-        try:
-            shop.run(crash_after(sink, len(sink.messages) + chance.randint(3, 9)), limits=ONE_BY_ONE, **options)
-            return len(places)
-        except Crash:
-            places.add((shop.checkpoint()["file"], shop.checkpoint()["position"]))
-            check()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dump, "RECEIVE_BYTES", RECEIVE_BYTES)
+        while True:
+            try:
+                shop.run(crash_after(sink, len(sink.messages) + chance.randint(3, 9)), limits=ONE_BY_ONE, **options)
+                return len(places)
+            except Crash:
+                places.add((shop.checkpoint()["file"], shop.checkpoint()["position"]))
+                check()
 
 
 def executed(shop: Shop, mysql: bool) -> str:
