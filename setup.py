@@ -14,10 +14,13 @@ CORE = [
 PUBSUB = [
     "google-cloud-pubsub>=2.21,<3",  # the topic between worker and pipeline
 ]
+SOURCE = [
+    # login, TLS, catalogue, dump, reading; rsa: MySQL's caching_sha2_password without TLS; ed25519: MariaDB's plugin
+    "PyMySQL[rsa,ed25519]>=1.2,<2",
+]
 WORKER = [
     *PUBSUB,
-    # login, TLS, catalogue and the dump; rsa: MySQL's caching_sha2_password without TLS; ed25519: MariaDB's plugin
-    "PyMySQL[rsa,ed25519]>=1.2,<2",
+    *SOURCE,
     "zstandard>=0.23,<1",  # compressed transactions of MySQL, unpacked piece by piece
     "google-cloud-storage>=2.16,<4",  # a checkpoint in gs://
     "prometheus-client>=0.20,<1",  # --metrics-port
@@ -28,10 +31,12 @@ LOCAL = [
 ]
 PIPELINE = [
     *PUBSUB,
+    *SOURCE,
     *LOCAL,
     "apache-beam[gcp]>=2.77,<2.78",  # the graph; its UnboundedSource is experimental, so the version is pinned
     "google-cloud-bigquery>=3.25,<4",  # the warehouse in production
     "pyarrow>=16",  # batches of rows
+    "numpy>=1.26,<3",  # splits and decodes what the database answers; Beam needs it, too
     "sqlglot>=25,<31",  # GoogleSQL on DuckDB
 ]
 TEST = [

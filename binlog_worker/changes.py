@@ -165,8 +165,7 @@ class ChangeWriter:
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self._plans: dict[Table, Plan] = {}
-        self._file = ""
-        self._number = 0
+        self._file = self._head = ""
 
     def source(self, event: RawEvent, transaction: Transaction, table: str) -> dict[str, Any]:
         """The `source` block, but for row and sequence."""
@@ -190,8 +189,8 @@ class ChangeWriter:
 
     def prefix(self, file: str, position: int) -> str:
         if file != self._file:
-            self._file, self._number = file, binlog_number(file)[1]
-        return sequence_prefix(self.origin.epoch, self._number, position)
+            self._file, self._head = file, sequence_prefix(self.origin.epoch, binlog_number(file)[1], 0)[:-17]
+        return f"{self._head}{position:016X}/"
 
     def middle(self, plan: Plan, event: RawEvent, transaction: Transaction) -> bytes:
         """From behind the images to the last slash of the sequence number."""

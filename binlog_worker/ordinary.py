@@ -42,14 +42,17 @@ LARGEST_EVENT_BYTES = 4_000_000
 _PACKET = struct.Struct("<IBIBIIIH")
 """Length 3 and sequence 1, status 1, then the event header: timestamp, type, server_id, size, end, flags."""
 _MYSQL_GTID = struct.Struct("<16sQB16xQ")
-"""Behind the flags: uuid, number, clock type, (logical clock), commit time 7 and one byte more."""
+"""Behind the flags: uuid, number, clock type, (logical clock), commit time 7 and the first byte of a length."""
+_NUMBERS = 1 << 63
 _MARIADB_GTID = struct.Struct("<QIB")
 _NOT_ORDINARY = 0x01 | 0x20 | 0x40 | 0x80
 """Flags of a MariaDB GTID: standalone, DDL, prepared XA, completed XA."""
 _STATEMENT_TEXTS = (29, 160)
 """ROWS_QUERY, ANNOTATE_ROWS."""
-_ORIGINAL_FOLLOWS = 1 << 55
-_COMMIT_TIME = _ORIGINAL_FOLLOWS - 1
+_COMMIT_TIME = (1 << 55) - 1
+_UNUSUAL = frozenset((*range(1, 512, 2), 2 * 251, 2 * 254, 2 * 255))
+"""Of the highest bit of the commit time (the original one follows) and the byte behind it: what no length begins with,
+or that of a transaction of 16 MB and more."""
 
 _Handler = Callable[[bytes, int, int, int, int, int], bool]
 """(buffer, start and end of an event, its position in the log, timestamp, server_id) → whether it is dealt with."""
@@ -199,7 +202,7 @@ class Ordinary:
         self, buffer: bytes, start: int, stop: int, position: int, timestamp: int, server_id: int
     ) -> bool:
         number, domain, flags = _MARIADB_GTID.unpack_from(buffer, start + 19)
-        if flags & _NOT_ORDINARY or not self._may_begin or self._open:
+        if flags & _NOT_ORDINARY or not self._may_begin or self._open or stop < start + 19 + 13:
             return False
         key = self._keys.get((domain, server_id))
         self._key, self._member = key or self._new_key((domain, server_id), f"{domain}-{server_id}-")
@@ -208,10 +211,12 @@ class Ordinary:
         return True
 
     def _mysql_gtid(self, buffer: bytes, start: int, stop: int, position: int, timestamp: int, server_id: int) -> bool:
-        if not self._may_begin or self._open or stop < start + 19 + 49:
+        if not self._may_begin or self._open or stop < start + 19 + 53:
             return False
         raw, number, clock, committed = _MYSQL_GTID.unpack_from(buffer, start + 20)
-        if clock != 2 or committed & _ORIGINAL_FOLLOWS:
+        if clock != 2 or committed >> 55 in _UNUSUAL:
+            return False
+        if not 0 < number < _NUMBERS and buffer[start + 4] != events.ANONYMOUS_GTID:
             return False
         self._begin(position, number, committed & _COMMIT_TIME or timestamp * 1_000_000)
         self._begun = False
@@ -315,7 +320,7 @@ class Ordinary:
         return seen
 
     def _xid(self, buffer: bytes, start: int, stop: int, position: int, timestamp: int, server_id: int) -> bool:
-        if not self._open:
+        if not self._open or stop < start + 19 + 8:
             return False
         self._open, self._begun, self._done = False, False, None
         if self._touched:

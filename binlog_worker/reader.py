@@ -29,6 +29,7 @@ from binlog_worker.xa.xa_reader import XaReader
 from binlog_worker.xa.xids import XaPrepare
 from schemas.checkpoint import Place
 from schemas.config import ShopConfig
+from schemas.errors import CorruptBinlog
 
 _BOUNDARIES = frozenset((
     events.GTID, events.ANONYMOUS_GTID, events.GTID_TAGGED, events.MARIADB_GTID,
@@ -257,8 +258,10 @@ class Reader(XaReader):
     def _rows(self, event: RawEvent) -> Iterable[Changes]:
         transaction = self._transaction
         rows = decode_rows(event, self._tables)
-        if rows is None or transaction is None:
+        if rows is None:
             return ()
+        if transaction is None:
+            raise CorruptBinlog("row event outside of any transaction", table=rows.table.layout.name, position=event.at)
         self._touched.add(rows.table.layout.name)
         done = self._done
         if done is not None and (event.position, 2 * event.first_row + len(event.data)) <= (done.event, done.row):

@@ -18,14 +18,14 @@ from binlog_worker.decoding.true_types import true_types
 from binlog_worker.log.crashed_logs import rotation_behind_crash
 from binlog_worker.log.dump import Dump
 from binlog_worker.log.past_logs import ServerPastLogs
-from binlog_worker.position.identity import Beginning, ServerLogs, changed, check_identity, decide_epoch
+from binlog_worker.position.identity import Beginning, changed, check_identity, decide_epoch
 from binlog_worker.position.start import Start, decide_start, standing
 from binlog_worker.preflight.checks import failures, preflight
 from binlog_worker.preflight.facts import Facts, read_facts
 from binlog_worker.preflight.table_checks import problems
 from binlog_worker.progress import Progress
 from binlog_worker.reader import Reader
-from binlog_worker.server import ServerClock, login, read_logs
+from binlog_worker.server import ServerClock, login
 from binlog_worker.sinks.files import FilesSink
 from binlog_worker.sinks.oversized import needed_columns
 from binlog_worker.sinks.packer import PackedSchema, Packer
@@ -39,7 +39,8 @@ from schemas.catalogue import CatalogueTable, read_tables, wire_schema
 from schemas.checkpoint import Checkpoint, Identity, Place
 from schemas.checkpoint_store import CheckpointStore, open_checkpoint
 from schemas.config import ShopConfig
-from schemas.errors import SourceChanged, SourceRefused, Transient
+from schemas.errors import LtvError, SourceChanged, SourceRefused, Transient
+from schemas.server_logs import ServerLogs, read_logs
 from schemas.source import describe_server
 
 if TYPE_CHECKING:
@@ -246,7 +247,11 @@ def _follow(
     checkpointer.start()
     began = time.monotonic()
     try:
-        tail.run()
+        try:
+            tail.run()
+        except LtvError:
+            sink.flush(options.confirmation_s)  # what was read before it is right, and the checkpoint may say so
+            raise
         if not _drain(sink, stopping, options.confirmation_s) and stopping.error is None:
             log.warning("not everything sent was confirmed in time; it will be sent again")
     finally:

@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from binlog_worker.position.failover import MariadbHistory, MysqlHistory
 from binlog_worker.position.gtid_logs import FIRST_POSITION
-from binlog_worker.position.gtids import GtidSet, MariadbGtids, MariadbState, MysqlGtids, MysqlGtidsSince, parse_owned
-from binlog_worker.position.identity import Log, ServerLogs
+from binlog_worker.position.gtids import GtidSet, MariadbGtids, MariadbState, MysqlGtids, MysqlGtidsSince
 from schemas.checkpoint import Place
 from schemas.config import ShopConfig, read_password
-from schemas.errors import SourceRefused, SourceUnavailable
-from schemas.source import Server, connect, rows, server_error_number
+from schemas.errors import SourceUnavailable
+from schemas.log_position import read_owned, read_position
+from schemas.source import Server, connect, rows
 
 if TYPE_CHECKING:
     import pymysql.connections
 
     Connection = pymysql.connections.Connection[Any]
 
-NO_BINARY_LOGGING = 1381
-BINLOG_OFF = "start the server with --log-bin and binlog_format=ROW"
 CLOCK_TIMEOUT_S = 10.0
 UNDERWAY_S = 2.0
 
@@ -29,27 +27,6 @@ def login(config: ShopConfig, *, read_timeout: float | None = 60) -> Connection:
     """Raises SourceUnavailable, SourceRefused, ConfigError."""
     assert config.source is not None
     return connect(config.source, read_password(config), config.encryption, read_timeout=read_timeout)
-
-
-def read_logs(connection: Connection, server: Server) -> ServerLogs:
-    """Raises SourceRefused where there is no binlog, or no right to see it."""
-    try:
-        current = read_position(connection, server)
-        logs = tuple(Log(str(row[0]), int(row[1])) for row in rows(connection, "SHOW BINARY LOGS"))
-    except SourceRefused as error:
-        if server_error_number(error) == NO_BINARY_LOGGING:
-            raise SourceRefused("the server writes no binlog", hint=BINLOG_OFF) from error
-        raise
-    return ServerLogs(server.uuid, logs, current)
-
-
-def read_position(connection: Connection, server: Server) -> Place:
-    """Where the server writes now. Trap: a transaction below it may not be visible to a read yet."""
-    new_words = server.flavor == "mysql" and server.version >= (8, 2)
-    status = rows(connection, "SHOW BINARY LOG STATUS" if new_words else "SHOW MASTER STATUS")
-    if not status:
-        raise SourceRefused("the server writes no binlog", hint=BINLOG_OFF)
-    return Place(str(status[0][0]), int(status[0][1]))
 
 
 def has_gtids(server: Server) -> bool:
@@ -96,9 +73,9 @@ def gtids_below(connection: Connection, server: Server, place: Place) -> GtidSet
 def _executed_since(connection: Connection, server: Server) -> MysqlGtids | None:
     """For a start that is below now: as soon as everything is executed that is in the log by now. None where some
     transactions take too long."""
-    underway = parse_owned(str(rows(connection, "SELECT @@GLOBAL.gtid_owned")[0][0]))
+    underway = read_owned(connection)
     deadline = time.monotonic() + UNDERWAY_S
-    while underway & parse_owned(str(rows(connection, "SELECT @@GLOBAL.gtid_owned")[0][0])):
+    while underway & read_owned(connection):
         if time.monotonic() > deadline:
             return None
         time.sleep(0.02)

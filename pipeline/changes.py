@@ -70,9 +70,41 @@ class DeadRow:
     attributes: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Load:
+    """A load of the source table `table` by `batch`, under way until the warehouse says that it is done.
+
+    `fingerprint` is of what is read, and how; `sequence` of the place in the log before its first chunk; `whole`: of
+    all rows, so that what it did not see is gone. `beside`: its rows stay beside the raw tables `targets`, which were
+    empty, and become them at the end.
+    """
+
+    id: str
+    table: str
+    fingerprint: str
+    sequence: str
+    whole: bool
+    targets: tuple[Layout, ...]
+    beside: bool = False
+
+
+@dataclass(frozen=True)
+class LoadedChunk:
+    """A part of a load, applied in one transaction with its rows: those above the key `lower` up to the key `upper`,
+    as JSON; None: from the first row, to the last. `rows` were read, `dead` of them are dead letters."""
+
+    load: Load
+    number: int
+    lower: str | None
+    upper: str | None
+    rows: int
+    dead: int
+    sequence: str
+
+
 @dataclass
 class Changes:
-    """All that a group of messages says. `lag_us`: age of its newest change when it was decoded, in microseconds."""
+    """All that a group of messages says, or a chunk of a load, or that all chunks of the load `loaded` came before."""
 
     batches: list[TableBatch] = field(default_factory=list)
     entries: list[pa.Table] = field(default_factory=list)
@@ -82,6 +114,8 @@ class Changes:
     dead: list[DeadRow] = field(default_factory=list)
     zero_dates: int = 0
     highest_epoch: str = ""
+    chunk: LoadedChunk | None = None
+    loaded: Load | None = None
 
     @property
     def events(self) -> int:

@@ -12,13 +12,19 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from typing import get_args
 
+from pipeline.verify import options as verify_options
 from schemas.config import ShopConfig
 from schemas.config_file import load_config
 from schemas.console import print_error, set_up_logging
 from schemas.errors import ConfigError, LtvError, UsageError
+from schemas.source import SourceAddress
+from schemas.tls import Mode
 
 LOG = logging.getLogger(__name__)
+LONG = ("stream", "replay", "batch")
+"""Commands that show progress, and hand options that they do not know to Beam."""
 
 EXAMPLES = """examples:
   ltv-pipeline stream -c shop.yaml
@@ -36,6 +42,25 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    command = _command(
+        commands,
+        "init",
+        "look at a database, recognise the shop system, write a commented shop.yaml",
+        "Needs SELECT on the shop's tables and changes nothing there. Recognises the shop systems that have a preset,"
+        " whatever the prefix of their tables; of other shops it guesses which table plays which role, and says why."
+        " The password is MYSQL_PASSWORD, or in --password-file.",
+        "ltv-pipeline init mysql://reader@127.0.0.1:3306\n  ltv-pipeline init mysql://reader@127.0.0.1/shop -o -",
+        configured=False,
+    )
+    command.add_argument("source", metavar="mysql://USER@HOST[:PORT][/DATABASE]", help="without DATABASE: all of them")
+    command.add_argument("-o", "--output", default="shop.yaml", metavar="FILE", help="default: shop.yaml; - prints it")
+    command.add_argument("--force", action="store_true", help="overwrite the file")
+    command.add_argument("--password-file", metavar="FILE", help="holds the password; shop.yaml will name it")
+    command.add_argument("--tls", choices=get_args(Mode), help="as in shop.yaml (default: preferred)")
+    command.add_argument("--ca", metavar="FILE", help="as in shop.yaml")
+    command.add_argument("--tls-cert", metavar="FILE", help="as in shop.yaml")
+    command.add_argument("--tls-key", metavar="FILE", help="as in shop.yaml")
 
     command = _command(
         commands,
@@ -64,6 +89,34 @@ def parser() -> argparse.ArgumentParser:
 
     command = _command(
         commands,
+        "batch",
+        "load the tables from the database, or from CSV extracts",
+        "Reads the configured tables in ranges of their primary keys, also beside a running stream, then rolls up."
+        " Stops behind a range on SIGTERM and Ctrl-C; run again after that, or after a failure, it goes on there."
+        " --extract reads CSV extracts of the tables instead, with any number of versions of a row: the newest"
+        " updated_at wins, then the later file, then the later line. Options that are not listed here go to Beam.",
+        "ltv-pipeline batch -c shop.yaml\n"
+        "  ltv-pipeline batch -c shop.yaml --table shop.orders --rows-per-second 20000\n"
+        "  ltv-pipeline batch -c shop.yaml --table shop.orders --where \"order_date >= '2026-01-01'\"\n"
+        "  ltv-pipeline batch -c shop.yaml --replica mysql://reader@replica:3306\n"
+        "  ltv-pipeline batch -c shop.yaml --extract orders_*.csv charges.csv.gz",
+    )
+    command.add_argument(
+        "--table", action="append", metavar="DB.TABLE", help="only this source table, may be given more than once"
+    )
+    command.add_argument("--where", metavar="SQL", help="only rows that fulfil it; none counts as vanished then")
+    command.add_argument("--rows-per-second", type=_count, metavar="N", help="read no faster")
+    command.add_argument("--chunk-rows", type=_count, metavar="N", help="rows of a range (default: by their length)")
+    command.add_argument("--parallel", type=_count, default=2, metavar="N", help="connections that read (default: 2)")
+    command.add_argument("--replica", type=_address, metavar="URL", help="read from this replica of the source")
+    command.add_argument("--no-rollup", action="store_true", help="leave the rolled-up tables as they are")
+    command.add_argument("--extract", nargs="+", metavar="FILES", help="CSV files, also gzipped; folders; patterns")
+    command.add_argument("--encoding", default="utf-8", help="of the extracts (default: utf-8)")
+    command.add_argument("--delimiter", metavar="MARK", help="of the extracts; found in the header if it is , ; or tab")
+    command.add_argument("--decimal-comma", action="store_true", help="the extracts' numbers are written as 12,50")
+
+    command = _command(
+        commands,
         "rollup",
         "compute the LTV tables from the entries",
         "Recomputes every rolled-up table and replaces all of them at once. Also beside a running stream.",
@@ -72,6 +125,24 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--as-of", metavar="DATE", help="the last local day that counts; the default is today in the shop's zone"
     )
+
+    command = _command(
+        commands,
+        "rederive",
+        "derive the ltv entries anew after shop.yaml changed",
+        "Writes the ltv entries again from the raw tables after `counted`, `guests`, the zone, a currency, a `where`, a"
+        " `sign` or the columns of orders, charges or refunds changed, and takes over these settings. Everything is put"
+        " in place at once. Stop the stream first, and start it again afterwards. Then the rollup.",
+        "ltv-pipeline rederive -c shop.yaml --dry-run\n  ltv-pipeline rederive -c shop.yaml",
+    )
+    command.add_argument("--dry-run", action="store_true", help="print what would change, month by month, and stop")
+    command.add_argument(
+        "--reload",
+        action="append",
+        metavar="DB.TABLE",
+        help="empty what came from this source table, for `batch --table` to read again; may be given more than once",
+    )
+    command.add_argument("--no-rollup", action="store_true", help="leave the rolled-up tables as they are")
 
     command = _command(
         commands,
@@ -94,11 +165,19 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--table", metavar="DB.TABLE", help="only those of one source table")
     command.add_argument("--retry", action="store_true", help="put them through again")
     command.add_argument("--format", choices=("table", "csv", "json"), default="table", help="default: table")
+
+    verify_options.add_arguments(_command(commands, "verify", *verify_options.WORDS))
     return top
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, short: str, text: str, examples: str
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    short: str,
+    text: str,
+    examples: str,
+    *,
+    configured: bool = True,
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(
         name,
@@ -108,9 +187,10 @@ def _command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    command.add_argument(
-        "-c", "--config", default="shop.yaml", metavar="FILE", help="the shop's configuration (default: shop.yaml)"
-    )
+    if configured:
+        command.add_argument(
+            "-c", "--config", default="shop.yaml", metavar="FILE", help="the shop's configuration (default: shop.yaml)"
+        )
     return command
 
 
@@ -124,15 +204,31 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return int(text)
+
+
+def _address(text: str) -> SourceAddress:
+    try:
+        return SourceAddress.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted."""
     options, rest = parser().parse_known_args(arguments)
-    live = sys.stderr.isatty() and options.command in ("stream", "replay")
-    quiet = options.command not in ("stream", "replay")
+    live = sys.stderr.isatty() and options.command in LONG
+    quiet = options.command not in LONG
     set_up_logging(live, logging.WARNING if quiet else logging.INFO)
     try:
-        if rest and options.command not in ("stream", "replay"):
+        if rest and options.command not in LONG:
             raise UsageError(f"unknown arguments: {' '.join(rest)}", hint=f"see ltv-pipeline {options.command} --help")
+        if options.command == "init":
+            _init(options)
+            return 0
         config = load_config(options.config)
         COMMANDS[options.command](options, config, rest, live)
     except (ConfigError, UsageError) as error:
@@ -152,6 +248,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _init(options: argparse.Namespace) -> None:
+    from pipeline.init.command import Request, init
+
+    keys = ("password_file", "tls", "ca", "tls_cert", "tls_key")
+    found = init(Request(options.source, options.output, options.force, {key: getattr(options, key) for key in keys}))
+    print(found, file=sys.stderr)
+    if options.output != "-":
+        print(f"{options.output} written; look through it, then: binlog-worker check -c {options.output}")
+
+
 def _stream(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
     from pipeline.stream import stream
 
@@ -165,17 +271,70 @@ def _replay(options: argparse.Namespace, config: ShopConfig, rest: list[str], li
     replay(config, options.files, rest, live=live)
 
 
+def _batch(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
+    from pipeline.extract.command import load_extracts, reading_of, refuse_dead, report
+
+    if not options.extract:
+        _batch_from_database(options, config, rest, live)
+        return
+    if len(options.table or ()) > 1:
+        raise UsageError("--extract takes one --table: the one that the files are of")
+    reading = reading_of(options.encoding, options.delimiter, options.decimal_comma)
+    summaries = load_extracts(config, options.extract, reading, (options.table or [None])[0], rest, live=live)
+    print("\n".join(report(summaries)))
+    if not options.no_rollup:
+        _roll_up(config, None)
+    refuse_dead(summaries)
+
+
+def _batch_from_database(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
+    from pipeline.batch.command import BatchOptions, batch
+
+    given = BatchOptions(
+        options.table or (),
+        options.where,
+        options.rows_per_second,
+        options.chunk_rows,
+        options.parallel,
+        options.replica,
+        not options.no_rollup,
+        rest,
+        live,
+    )
+    done = batch(config, given)
+    for table, count in {**done.rows, **done.rolled_up}.items():
+        print(f"{table:28} {count:>12,} rows")
+    for line in done.said:
+        print(line, file=sys.stderr)
+    if done.stopped:
+        raise KeyboardInterrupt
+    LOG.info("done", extra={"rows": sum(done.rows.values()), "seconds": round(done.seconds, 2)})
+
+
 def _rollup(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
+    _roll_up(config, options.as_of)
+
+
+def _roll_up(config: ShopConfig, day: str | None) -> None:
     from pipeline.rollup import as_of_date, rollup
     from pipeline.warehouse import open_warehouse
 
-    as_of = as_of_date(options.as_of, config, dt.datetime.now(dt.timezone.utc))
+    as_of = as_of_date(day, config, dt.datetime.now(dt.timezone.utc))
     started = time.monotonic()
     with contextlib.closing(open_warehouse(config)) as warehouse:
         counts = rollup(warehouse, config, as_of)
     for table, rows in counts.items():
         print(f"{table:28} {rows:>10,} rows")
     print(f"as of {as_of}, in {time.monotonic() - started:.2f} s")
+
+
+def _rederive(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
+    from pipeline.rederive.command import rederive, report
+
+    done = rederive(config, reload=options.reload or (), dry_run=options.dry_run)
+    print("\n".join(report(done, dry_run=options.dry_run)))
+    if not options.dry_run and not options.no_rollup and not done.load_again:
+        _roll_up(config, None)
 
 
 def _query(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
@@ -222,10 +381,20 @@ def _dead_letters(options: argparse.Namespace, config: ShopConfig, rest: list[st
         output.write(shown.to_reader(), options.format, sys.stdout, None if sys.stdout.isatty() else 200)
 
 
+def _verify(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
+    from pipeline.verify.command import verify
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    verify(config, verify_options.from_arguments(options), sys.stdout, live=sys.stderr.isatty())
+
+
 COMMANDS = {
     "stream": _stream,
     "replay": _replay,
+    "batch": _batch,
     "rollup": _rollup,
+    "rederive": _rederive,
     "query": _query,
     "dead-letters": _dead_letters,
+    "verify": _verify,
 }

@@ -163,8 +163,12 @@ def _guessed(value: Any) -> tuple[str | None, Any]:
 def _role_types(table: str, types: dict[str, str], values: dict[str, Any], config: ShopConfig) -> None:
     """Where JSON alone told the types: what a role needs to be a date or money is read as such."""
     for _, definition in config.roles_of.get(table, []):
-        for role_column, column in definition.columns.items():
-            name = column.column
+        parts = [
+            (role_column, name)
+            for role_column, column in definition.columns.items()
+            for name in (column.column, *column.plus, *column.minus)
+        ]
+        for role_column, name in parts:
             if name not in values:
                 types.setdefault(name, "datetime" if role_column in DATE_COLUMNS else "text")
                 if role_column in ("amount", "unit_amount", "quantity"):

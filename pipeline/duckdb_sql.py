@@ -13,6 +13,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def text(value: str) -> str:
+    """A text literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def listed(names: Iterable[str]) -> str:
     return ", ".join(map(quoted, names))
 
@@ -36,8 +41,8 @@ def create_own_tables() -> list[Statement]:
     return made
 
 
-def add_column(table: str, name: str, kind: ColumnType) -> Statement:
-    return Statement(f"ALTER TABLE {raw(table)} ADD COLUMN IF NOT EXISTS {quoted(name)} {kind.duckdb()}")
+def add_column(table: str, name: str, duckdb_type: str) -> Statement:
+    return Statement(f"ALTER TABLE {raw(table)} ADD COLUMN IF NOT EXISTS {quoted(name)} {duckdb_type}")
 
 
 def retype_column(table: str, name: str, duckdb_type: str) -> Statement:
@@ -58,8 +63,8 @@ def retype_key(table: str, columns: Mapping[str, str], key: Sequence[str]) -> li
 
 def create_view(table: str, columns: Sequence[str], origin: str | None = None) -> Statement:
     """What consumers read: a table's live rows. Its own floor counts, or that of the table named in column `origin`."""
-    shown = [name for name in columns if name != "_deleted"]
-    floor_of = f"rows.{quoted(origin)}" if origin else "'" + table.replace("'", "''") + "'"
+    shown = [name for name in columns if name not in ("_deleted", "_op")]
+    floor_of = f"rows.{quoted(origin)}" if origin else text(table)
     return Statement(
         f"CREATE OR REPLACE VIEW main.{quoted(table)} AS SELECT {', '.join(f'rows.{quoted(name)}' for name in shown)}"
         f' FROM {raw(table)} AS rows LEFT JOIN {raw("floors")} AS floors ON floors."table" = {floor_of}'
@@ -92,21 +97,19 @@ def append_versions(
     columns: Sequence[str],
     key: Sequence[str],
     source: str,
-    first: str,
-    last: str,
+    among: str,
     *,
     distinct: bool = False,
 ) -> list[Statement]:
     """Versions into a history without an index, each once: what was delivered before is replaced.
 
-    `first` and `last` (timestamps as text, between which all of the input was committed) let DuckDB skip all row groups
-    but the newest; an index over every version ever written would grow in memory without end.
+    `among` (a condition on the history) lets DuckDB skip all row groups but a few; an index over every version ever
+    written would grow in memory without end.
     """
     same = " AND ".join(f"history.{quoted(name)} = new.{quoted(name)}" for name in [*key, "_sequence"])
     newest = f" QUALIFY row_number() OVER (PARTITION BY {listed(key)}, _sequence ORDER BY _arrival DESC) = 1"
-    between = f"history._committed_at BETWEEN TIMESTAMPTZ '{first}' AND TIMESTAMPTZ '{last}'"
     return [
-        Statement(f"DELETE FROM {raw(table)} AS history USING {source} AS new WHERE {between} AND {same}"),
+        Statement(f"DELETE FROM {raw(table)} AS history USING {source} AS new WHERE {among} AND {same}"),
         Statement(
             f"INSERT INTO {raw(table)} ({listed(columns)}) SELECT {listed(columns)} FROM {source}"
             f"{'' if distinct else newest}"
@@ -120,10 +123,86 @@ def insert(table: str, columns: Sequence[str], source: str, on_conflict: str = "
     )
 
 
+def become(loading: str, table: str, key: Sequence[str]) -> list[Statement]:
+    """The table without key `loading` is `table` from now on; rows of the old one that are newer come along.
+
+    Trap: DuckDB 1.5 cannot replay its log after a kill where a table was first upserted into and then renamed in one
+    transaction. So the names change first.
+    """
+    old = f"{table}.old"
+    return [
+        Statement(f"ALTER TABLE {raw(table)} RENAME TO {quoted(old)}"),
+        Statement(f"ALTER TABLE {raw(loading)} ADD PRIMARY KEY ({listed(key)})"),
+        Statement(f"ALTER TABLE {raw(loading)} RENAME TO {quoted(table)}"),
+    ]
+
+
+def append_all(table: str, columns: Sequence[str], source: str, constants: Mapping[str, str]) -> Statement:
+    """All rows of one raw table to the end of another, with a text in the columns of `constants`."""
+    values = ", ".join(text(constants[name]) if name in constants else quoted(name) for name in columns)
+    return Statement(f"INSERT INTO {raw(table)} ({listed(columns)}) SELECT {values} FROM {raw(source)}")
+
+
+def drop(table: str) -> Statement:
+    return Statement(f"DROP TABLE IF EXISTS {raw(table)}")
+
+
 RAISE_FLOORS = Statement(
     f"""INSERT INTO {raw("floors")} ("table", _sequence) SELECT "table", max(_sequence) FROM new_floors GROUP BY ALL
     ON CONFLICT ("table") DO UPDATE SET _sequence = greatest(excluded._sequence, floors._sequence)"""
 )
+
+REPLACE_LETTERS = """ON CONFLICT (message_id, line) DO UPDATE SET reason = excluded.reason, error = excluded.error,
+    data = excluded.data, schema_line = excluded.schema_line, attributes = excluded.attributes,
+    received_at = excluded.received_at"""
+"""The letter of a row that was read before, and does not fit again."""
+
+RAISE_FLOOR = f"""INSERT INTO {raw("floors")} ("table", _sequence) VALUES ($table, $sequence)
+    ON CONFLICT ("table") DO UPDATE SET _sequence = greatest(excluded._sequence, floors._sequence)"""
+
+BEGIN_LOAD = f"""INSERT INTO {raw("loads")} (id, "table", fingerprint, whole, sequence, started_at)
+    VALUES ($id, $table, $fingerprint, $whole, $sequence, $now)"""
+NOTE_CHUNK = f"""INSERT INTO {raw("load_chunks")} (load, number, lower, upper, rows, dead, sequence, written_at)
+    VALUES ($load, $number, $lower, $upper, $rows, $dead, $sequence, $now)"""
+LOADED = f"""SELECT coalesce(sum(rows), 0)::BIGINT AS rows, coalesce(sum(dead), 0)::BIGINT AS dead
+    FROM {raw("load_chunks")} WHERE load = $id"""
+END_LOAD = f"""UPDATE {raw("loads")} SET done_at = $now, rows = $rows, dead = $dead WHERE id = $id"""
+
+FORGET_LETTERS = f"""DELETE FROM {raw("dead_letters")} WHERE starts_with(message_id, $prefix)
+    AND received_at < (SELECT started_at FROM {raw("loads")} WHERE id = $id)"""
+"""Of rows that were read again since, and fitted."""
+
+LOADS = Statement(
+    f"""SELECT loads.id, any_value(loads."table") AS "table", any_value(fingerprint) AS fingerprint,
+      any_value(loads.sequence) AS sequence, any_value(whole) AS whole, bool_or(done_at IS NOT NULL) AS done,
+      count(number) AS chunks, arg_max(upper::VARCHAR, number) FILTER (upper IS NOT NULL) AS upper,
+      coalesce(bool_or(number IS NOT NULL AND upper IS NULL), FALSE) AS complete,
+      coalesce(any_value(loads.rows), sum(chunks.rows), 0)::BIGINT AS rows,
+      coalesce(any_value(loads.dead), sum(chunks.dead), 0)::BIGINT AS dead
+    FROM {raw("loads")} AS loads LEFT JOIN {raw("load_chunks")} AS chunks ON chunks.load = loads.id
+    GROUP BY loads.id ORDER BY any_value(started_at)"""
+)
+
+
+def forget_loads(table: str, but: str = "") -> list[Statement]:
+    """What is known of loads of a source table: of the load `but` its chunks, of the others that are not done all, and
+    of those before it that are."""
+    named = {"table": table, "but": but}
+    of_table = f"""SELECT id FROM {raw("loads")} WHERE "table" = $table"""
+    others = "id <> $but AND (done_at IS NULL OR $but <> '')"
+    return [
+        Statement(f"DELETE FROM {raw('load_chunks')} WHERE load IN ({of_table})", {"table": table}),
+        Statement(f"""DELETE FROM {raw("loads")} WHERE "table" = $table AND {others}""", named),
+    ]
+
+
+def setting(key: str, value: str) -> Statement:
+    """Keeps a value of `raw.settings`."""
+    return Statement(
+        f"INSERT INTO {raw('settings')} VALUES ($key, $value) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        {"key": key, "value": value},
+    )
+
 
 COLUMNS = Statement(
     f"""SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = '{RAW}'

@@ -10,23 +10,25 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import duckdb_sql as sql
-from pipeline.changes import Changes, DeadRow, TableBatch
+from pipeline.changes import Changes, DeadRow, Load, TableBatch
+from pipeline.duckdb_catalogue import stored_tables
+from pipeline.duckdb_loads import DuckDBLoads
 from pipeline.duckdb_server import DuckDBServer, RemoteSession
+from pipeline.duckdb_tables import RawTables, arriving, by_table, distinct_keys, fitting, versions_of
 from pipeline.google_sql import to_duckdb
 from pipeline.layout import stored_columns
 from pipeline.session import LocalSession, Statement, WarehouseLocked
-from pipeline.values import as_text
-from pipeline.warehouse import Applied, Waiting
-from schemas.columns import STRING, ColumnType
+from pipeline.source_kinds import SourceKinds
+from pipeline.warehouse import Applied, StoredLoad, StoredTable, Waiting
+from schemas.columns import STRING
 from schemas.config import ShopConfig
 from schemas.errors import SettingsChanged, WarehouseError, WarehouseUnavailable
-from schemas.tables import META_COLUMNS, OWN_TABLES
+from schemas.tables import OWN_TABLES
 
 LOG = logging.getLogger(__name__)
 HOLD_WAIT_S = 30.0
@@ -35,11 +37,18 @@ MERGE_ARRIVALS_S = 60.0
 
 
 def open_duckdb(
-    path: str, *, hold: bool = False, read_only: bool = False, waiting: Waiting | None = None
+    path: str,
+    *,
+    hold: bool = False,
+    join: bool = False,
+    read_only: bool = False,
+    memory: str | None = None,
+    waiting: Waiting | None = None,
 ) -> DuckDBWarehouse:
     """Opens the file, or joins the stream that holds it.
 
     A short command may hold the file for a moment: `hold` waits 30 s for it, the others 3 s for the holder to share.
+    `hold` and `join`: shares the file with the others, or joins one that does. `memory` limits DuckDB's, such as 512MB.
     Raises WarehouseError: locked and not shared, not a DuckDB file, no such folder.
     """
     if read_only and not Path(path).exists():
@@ -48,10 +57,10 @@ def open_duckdb(
     told = False
     while True:
         try:
-            session = LocalSession(path, read_only=read_only)
+            session = LocalSession(path, read_only=read_only, memory=memory)
             return DuckDBWarehouse(session, server=DuckDBServer(session) if hold else None, read_only=read_only)
         except WarehouseLocked as locked:
-            if not hold:
+            if join or not hold:
                 try:
                     return DuckDBWarehouse(RemoteSession(path))
                 except WarehouseUnavailable as unavailable:
@@ -73,8 +82,11 @@ class DuckDBWarehouse:
     ) -> None:
         self.session = session
         self._server = server
-        self._columns: dict[str, dict[str, str]] = {}
+        self._tables = RawTables(session)
+        self._loads = DuckDBLoads(session, self._tables)
+        self._kinds = SourceKinds(self._setting)
         self._epoch = ""
+        self._lock: IO[bytes] | None = None
         self._merged_at = time.monotonic()
         if not (isinstance(session, LocalSession) and read_only):
             session.run(sql.create_own_tables())
@@ -86,18 +98,15 @@ class DuckDBWarehouse:
         now = dt.datetime.now(dt.timezone.utc)
         statements: list[Statement] = []
         inputs: dict[str, pa.Table] = {}
-        if not self._columns:
-            self._columns = self._stored()
+        self._tables.know()
         try:
-            for table, batches in _by_table(changes.batches).items():
-                for _, alike in itertools.groupby(batches, lambda batch: stored_columns(batch.layout)):
-                    self._upsert_table(table, list(alike), statements, inputs, now)
-            if changes.entries:
-                rows = _arriving(changes.entries, now)
-                inputs["new_entries"] = rows
-                columns = [name for name in OWN_TABLES["ltv_entries"] if name in rows.column_names]
-                distinct = _distinct(rows, ("entry_id",))
-                statements.append(sql.upsert("ltv_entries", columns, ("entry_id",), "new_entries", distinct=distinct))
+            if changes.chunk is not None and changes.chunk.load.beside:
+                self._loads.append(changes, statements, inputs, now)
+            else:
+                self._upsert(changes, statements, inputs, now)
+            statements += [sql.setting(name, kinds) for name, kinds in self._kinds.new(changes.batches)]
+            if changes.chunk is not None:
+                statements.append(self._loads.note(changes.chunk, now))
             self._note(changes, statements, inputs, now)
             if time.monotonic() - self._merged_at > MERGE_ARRIVALS_S:
                 self._merged_at = time.monotonic()
@@ -107,11 +116,27 @@ class DuckDBWarehouse:
                 ]
             if statements:
                 self.session.run(statements, inputs)
+            if changes.loaded is not None:
+                self._loads.finish(changes.loaded, now)
         except BaseException:
-            self._columns = {}  # a rolled-back CREATE or ALTER never happened
+            self._tables.forget()
+            self._kinds.forget()
             raise
         self._epoch = max(self._epoch, changes.highest_epoch)
         return Applied(changes.events, len(changes.dead), time.monotonic() - started)
+
+    def _upsert(
+        self, changes: Changes, statements: list[Statement], inputs: dict[str, pa.Table], now: dt.datetime
+    ) -> None:
+        for table, batches in by_table(changes.batches).items():
+            for _, alike in itertools.groupby(batches, lambda batch: stored_columns(batch.layout)):
+                self._upsert_table(table, list(alike), statements, inputs, now)
+        if changes.entries:
+            rows = arriving(changes.entries, now)
+            inputs["new_entries"] = rows
+            columns = [name for name in OWN_TABLES["ltv_entries"] if name in rows.column_names]
+            distinct = distinct_keys(rows, ("entry_id",))
+            statements.append(sql.upsert("ltv_entries", columns, ("entry_id",), "new_entries", distinct=distinct))
 
     def _upsert_table(
         self,
@@ -122,52 +147,18 @@ class DuckDBWarehouse:
         now: dt.datetime,
     ) -> None:
         key, wanted = batches[0].layout.key, stored_columns(batches[0].layout)
-        self._ensure(table, wanted, key, statements)
-        rows = _arriving([_text_where_needed(batch.rows, self._columns[table]) for batch in batches], now)
+        self._tables.ensure(table, wanted, key, statements, sql.create_view)
+        known = self._tables.columns[table]
+        rows = fitting(arriving([batch.rows for batch in batches], now), known)
         name = f"new_{len(inputs)}"
         inputs[name] = rows
-        columns = list(self._columns[table])
-        missing = [column for column in columns if column not in rows.column_names]
-        if missing:
-            rows = _with_nulls(rows, missing)
-            inputs[name] = rows
-        distinct = _distinct(rows, key)
-        statements.append(sql.upsert(table, columns, key, name, distinct=distinct))
+        distinct = distinct_keys(rows, key)
+        statements.append(sql.upsert(table, list(known), key, name, distinct=distinct))
         if batches[0].layout.role == "orders":
             history = f"{table}_history"
-            self._ensure(history, {"_op": STRING, **wanted}, (), statements)
-            committed = pc.min_max(rows["_committed_at"]).as_py()
-            first, last = committed["min"].isoformat(), committed["max"].isoformat()
-            columns = [column for column in self._columns[history] if column in rows.column_names]
-            statements += sql.append_versions(history, columns, key, name, first, last, distinct=distinct)
-
-    def _ensure(
-        self, table: str, wanted: Mapping[str, ColumnType], key: Sequence[str], statements: list[Statement]
-    ) -> None:
-        """Creates the raw table, or adds columns and widens types where the source's have changed; then its view."""
-        known = self._columns.get(table)
-        history = not key
-        if known is None:
-            columns = {**wanted, **META_COLUMNS}
-            statements.append(sql.create_table(table, columns, key))
-            self._columns[table] = known = {name: kind.duckdb() for name, kind in columns.items()}
-        else:
-            changed = False
-            for name, kind in wanted.items():
-                if name not in known:
-                    statements.append(sql.add_column(table, name, kind))
-                    known[name] = kind.duckdb()
-                    changed = True
-                elif known[name] != kind.duckdb() and (wider := _wider(known[name], kind.duckdb())) != known[name]:
-                    known[name] = wider
-                    changed = True
-                    statements += (
-                        sql.retype_key(table, known, key) if name in key else [sql.retype_column(table, name, wider)]
-                    )
-            if not changed:
-                return
-        view = sql.create_history_view if history else sql.create_view
-        statements.append(view(table, list(known)))
+            self._tables.ensure(history, {"_op": STRING, **wanted}, (), statements, sql.create_history_view)
+            columns = [column for column in self._tables.columns[history] if column in rows.column_names]
+            statements += sql.append_versions(history, columns, key, name, versions_of(rows), distinct=distinct)
 
     def _note(
         self, changes: Changes, statements: list[Statement], inputs: dict[str, pa.Table], now: dt.datetime
@@ -211,17 +202,12 @@ class DuckDBWarehouse:
             )
             statements.append(sql.insert("arrivals", list(OWN_TABLES["arrivals"]), "new_arrivals"))
         if changes.dead:
-            inputs["new_dead"] = _dead_table(changes.dead, now)
+            inputs["new_dead"] = dead_table(changes.dead, now)
             columns = list(OWN_TABLES["dead_letters"])
-            statements.append(sql.insert("dead_letters", columns, "new_dead", "ON CONFLICT DO NOTHING"))
+            again = sql.REPLACE_LETTERS if changes.chunk is not None else "ON CONFLICT DO NOTHING"
+            statements.append(sql.insert("dead_letters", columns, "new_dead", again))
         if changes.highest_epoch > self._epoch:
-            statements.append(_set("highest_epoch", changes.highest_epoch))
-
-    def _stored(self) -> dict[str, dict[str, str]]:
-        found: dict[str, dict[str, str]] = {}
-        for row in self.session.run([sql.COLUMNS]).read_all().to_pylist():
-            found.setdefault(row["table_name"], {})[row["column_name"]] = row["data_type"]
-        return found
+            statements.append(sql.setting("highest_epoch", changes.highest_epoch))
 
     # What it remembers
 
@@ -234,19 +220,48 @@ class DuckDBWarehouse:
         self._epoch = self._setting("highest_epoch") or ""
         return self._epoch
 
+    def recall(self, name: str) -> str | None:
+        return self._setting(name)
+
+    def remember(self, name: str, value: str) -> None:
+        self.session.run([sql.setting(name, value)])
+
+    def raw_tables(self) -> dict[str, StoredTable]:
+        return stored_tables(self.session)
+
     def check_settings(self, config: ShopConfig) -> None:
         settings = json.loads(json.dumps(config.settings()))
         known = self._setting("derivation")
         if known is None:
-            self.session.run([_set("derivation", json.dumps(settings, sort_keys=True))])
+            self.session.run([sql.setting("derivation", json.dumps(settings, sort_keys=True))])
             return
         differing = [key for key in settings if json.loads(known).get(key) != settings[key]]
         if differing:
             raise SettingsChanged(
                 f"the warehouse was derived with other settings: {', '.join(differing)} in shop.yaml changed since",
-                hint="put the settings back, or name a new warehouse file and load it again"
-                " (binlog-worker run --from earliest with a new checkpoint, or ltv-pipeline replay)",
+                hint="`ltv-pipeline rederive` derives it anew from its raw tables, and names those that `ltv-pipeline"
+                " batch` has to read again; or put the settings back",
             )
+
+    # What a batch asks
+
+    def lock_loads(self) -> None:
+        import fcntl
+
+        self._lock = Path(f"{self.session.path}.batch").open("ab")  # noqa: SIM115 - closed with the warehouse
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise WarehouseError(
+                f"a batch is running on {self.session.path} already", hint="wait for it, or stop it: the next goes on"
+            ) from error
+
+    def loads(self) -> list[StoredLoad]:
+        return self._loads.stored()
+
+    def open_load(self, load: Load) -> Load:
+        self._tables.forget()
+        return self._loads.open(load, dt.datetime.now(dt.timezone.utc))
 
     # What the other commands ask
 
@@ -305,75 +320,12 @@ class DuckDBWarehouse:
     def close(self) -> None:
         if self._server:
             self._server.close()
+        if self._lock:
+            self._lock.close()
         self.session.close()
 
 
-def _by_table(batches: Sequence[TableBatch]) -> dict[str, list[TableBatch]]:
-    found: dict[str, list[TableBatch]] = {}
-    for batch in batches:
-        if batch.rows.num_rows:
-            found.setdefault(batch.layout.table, []).append(batch)
-    return found
-
-
-def _arriving(tables: Sequence[pa.Table], now: dt.datetime) -> pa.Table:
-    """All rows, in order of arrival, which `_arrival` keeps; a column that only some have is NULL in the rest."""
-    rows = pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
-    count = rows.num_rows
-    rows = rows.append_column("_arrival", pa.array(range(count), pa.int64()))
-    return rows.append_column("_written_at", pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), count))
-
-
-def _distinct(rows: pa.Table, key: Sequence[str]) -> bool:
-    """Whether no key comes twice; False where that is not known."""
-    return rows.num_rows == 1 or (len(key) == 1 and pc.count_distinct(rows[key[0]]).as_py() == rows.num_rows)
-
-
-def _with_nulls(rows: pa.Table, missing: Sequence[str]) -> pa.Table:
-    for name in missing:
-        rows = rows.append_column(name, pa.nulls(rows.num_rows))
-    return rows
-
-
-def _wider(known: str, new: str) -> str:
-    """A DuckDB type that holds the values of both, which is text where numbers and times do not do."""
-    if known == new:
-        return known
-    if {known, new} <= _NUMBERS or known.startswith("DECIMAL") or new.startswith("DECIMAL"):
-        merged = _wider_number(known, new)
-        if merged:
-            return merged
-    return "VARCHAR"
-
-
-_NUMBERS = {"BIGINT", "DOUBLE"}
-
-
-def _wider_number(known: str, new: str) -> str | None:
-    def digits(name: str) -> tuple[int, int] | None:
-        if name == "BIGINT":
-            return 19, 0
-        if name.startswith("DECIMAL("):
-            precision, scale = name[8:-1].split(",")
-            return int(precision) - int(scale), int(scale)
-        return None
-
-    left, right = digits(known), digits(new)
-    if left is None or right is None:
-        return "DOUBLE" if {known, new} == _NUMBERS else None
-    whole, scale = max(left[0], right[0]), max(left[1], right[1])
-    return f"DECIMAL({whole + scale},{scale})" if whole + scale <= 38 else None
-
-
-def _text_where_needed(rows: pa.Table, known: Mapping[str, str]) -> pa.Table:
-    """A column whose table holds text by now is handed over as text."""
-    for index, field in enumerate(rows.schema):
-        if known.get(field.name) == "VARCHAR" and not pa.types.is_string(field.type):
-            rows = rows.set_column(index, field.name, as_text(rows.column(index)))
-    return rows
-
-
-def _dead_table(dead: Sequence[DeadRow], now: dt.datetime) -> pa.Table:
+def dead_table(dead: Sequence[DeadRow], now: dt.datetime) -> pa.Table:
     return pa.table(
         {
             "message_id": [row.message_id for row in dead],
@@ -386,11 +338,4 @@ def _dead_table(dead: Sequence[DeadRow], now: dt.datetime) -> pa.Table:
             "attributes": [json.dumps(row.attributes) for row in dead],
             "received_at": [now] * len(dead),
         }
-    )
-
-
-def _set(key: str, value: str) -> Statement:
-    return Statement(
-        "INSERT INTO raw.settings VALUES ($key, $value) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        {"key": key, "value": value},
     )

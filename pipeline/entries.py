@@ -14,13 +14,15 @@ import pyarrow.compute as pc
 from pipeline.changes import TableBatch
 from pipeline.local_time import month_of
 from pipeline.values import arrow_type, as_text
-from schemas.config import Condition, ShopConfig
+from schemas.config import Column, Condition, ShopConfig
 from schemas.tables import ENTRY_COLUMNS
 
 ORIGINS = ("orders", "charges", "refunds")
 """The roles that have ltv entries."""
 
 NUMERIC = arrow_type(ENTRY_COLUMNS["amount"])
+_WIDE = pa.decimal256(60, 9)
+"""Holds the sum of as many amounts as a row has columns."""
 _PREFIX = {"orders": "order:", "charges": "charge:", "refunds": "refund:"}
 
 
@@ -67,6 +69,8 @@ def _constant(text: str, count: int) -> pa.Array:
 def _holds(rows: pa.Table, condition: Condition) -> pa.Array:
     """The condition of `counted`, as `Condition.holds` decides it for one value."""
     text = pc.utf8_trim_whitespace(as_text(rows[condition.column]))
+    if condition.is_null is not None:
+        return pc.is_null(text) if condition.is_null else pc.is_valid(text)
     listed = pc.is_in(text, value_set=pa.array(sorted(condition.values), pa.string()))
     if condition.in_ is None:
         listed = pc.invert(listed)
@@ -81,19 +85,42 @@ def _customers(column: pa.ChunkedArray, config: ShopConfig) -> pa.Array:
 
 
 def signed_amount(batch: TableBatch) -> pa.ChunkedArray | pa.Array:
-    """Amounts as NUMERIC in the sign of the LTV; NULL also where NUMERIC (29 digits and 9 decimals) is too small.
+    """Amounts as NUMERIC in the sign of the LTV, made of all their columns; NULL also where NUMERIC (29 digits and
+    9 decimals) is too small.
 
     A FLOAT or DOUBLE is rounded to 9 decimals: it is not exact at its source either.
     """
-    amount = batch.rows["amount"]
+    amount = _as_numeric(batch.rows["amount"])
+    definition = batch.layout.definition
+    if definition is None:
+        return amount
+    mapped = definition.columns["amount"]
+    if mapped.plus or mapped.minus:
+        amount = _summed(batch, amount, mapped)
+    return pc.negate(amount) if definition.sign == -1 else amount
+
+
+def _summed(batch: TableBatch, amount: pa.ChunkedArray | pa.Array, mapped: Column) -> pa.Array:
+    names = {column.source: column.name for column in batch.layout.columns}
+    total = amount.cast(_WIDE)
+    for sources, add in ((mapped.plus, pc.add), (mapped.minus, pc.subtract)):
+        for source in sources:
+            column = batch.rows[names[source]]
+            part = _as_numeric(column)
+            # NULL is nothing, but a value that NUMERIC cannot hold makes the whole unknown.
+            part = pc.if_else(pc.is_null(column), pa.scalar(decimal.Decimal(0), NUMERIC), part)
+            total = add(total, part.cast(_WIDE)).cast(_WIDE)
+    fits = pc.less(pc.abs(total), pa.scalar(decimal.Decimal(10**29), _WIDE))
+    return pc.if_else(fits, total, pa.scalar(None, _WIDE)).cast(NUMERIC)
+
+
+def _as_numeric(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     try:
-        if pa.types.is_floating(amount.type):
+        if pa.types.is_floating(column.type):
             raise pa.ArrowInvalid
-        amount = amount.cast(NUMERIC)
+        return column.cast(NUMERIC)
     except pa.ArrowInvalid:
-        amount = pa.array([_numeric(value) for value in amount.to_pylist()], NUMERIC)
-    sign = batch.layout.definition.sign if batch.layout.definition else 1
-    return pc.negate(amount) if sign == -1 else amount
+        return pa.array([_numeric(value) for value in column.to_pylist()], NUMERIC)
 
 
 _DIGITS = decimal.Context(prec=400)
@@ -112,9 +139,26 @@ def _currencies(batch: TableBatch, config: ShopConfig) -> pa.Array:
     """An order's currency; a refund's own, or NULL: then it has its order's, which the rollup finds."""
     rows = batch.rows
     if "currency" in rows.column_names:
-        text = pc.utf8_upper(pc.utf8_trim_whitespace(rows["currency"].cast(pa.string())))
+        text = pc.utf8_trim_whitespace(as_text(rows["currency"]))
+        if config.currency_codes is None:
+            text = pc.utf8_upper(text)
+        else:
+            text = pa.array(list(config.currency_codes.values()), pa.string()).take(_code_index(text, config))
         # An unknown currency is "": NULL would equal nothing in the rollup's joins, and its money be lost there.
         return pc.fill_null(text, config.currency or "") if batch.layout.role == "orders" else text
     if batch.layout.role == "orders":
         return _constant(config.currency or "", rows.num_rows)
     return pa.nulls(rows.num_rows, pa.string())
+
+
+def unknown_currencies(batch: TableBatch, config: ShopConfig) -> pa.Array | None:
+    """Which rows have a value as their currency that `currencies` does not list. None: it lists none at all."""
+    if config.currency_codes is None or "currency" not in batch.rows.column_names:
+        return None
+    text = pc.utf8_trim_whitespace(as_text(batch.rows["currency"]))
+    return pc.and_(pc.is_valid(text), pc.is_null(_code_index(text, config)))
+
+
+def _code_index(text: pa.ChunkedArray | pa.Array, config: ShopConfig) -> pa.Array:
+    array = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
+    return pc.index_in(array, value_set=pa.array(list(config.currency_codes or ()), pa.string()))

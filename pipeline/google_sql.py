@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import sqlglot
 from sqlglot import exp
@@ -12,6 +13,7 @@ from schemas.errors import QueryError
 
 MAX_SQL_CHARACTERS = 1_000_000
 _DATE_PARTS = frozenset({"DAY", "WEEK", "ISOWEEK", "MONTH", "QUARTER", "YEAR", "ISOYEAR"})
+_DECIMALS = re.compile(r"%\.(\d{1,2})f")
 _CHANGES = (exp.DML, exp.DDL, exp.Command, exp.Drop, exp.Alter)
 
 
@@ -37,7 +39,29 @@ def to_duckdb(sql: str) -> str:
             date = exp.Cast(to=exp.DataType.build("DATE"))
             moved.replace(date)
             date.set("this", moved)
+    _texts_of_values(tree)
     return tree.sql(dialect="duckdb")
+
+
+def _texts_of_values(tree: exp.Query) -> None:
+    """What `verify` makes of values: DuckDB's SHA256 is hexadecimal already, its FORMAT knows no printf, and its
+    OCTET_LENGTH no text."""
+    for digits in list(tree.find_all(exp.LowerHex)):
+        if isinstance(digits.this, exp.SHA2Digest):
+            digits.replace(exp.Anonymous(this="SHA256", expressions=[digits.this.this]))
+    for length in list(tree.find_all(exp.ByteLength)):
+        length.replace(exp.Anonymous(this="STRLEN", expressions=[length.this]))
+    for joined in list(tree.find_all(exp.ArrayToString)):
+        if isinstance(joined.this, exp.Array) and not joined.args.get("null"):  # no list, and no nesting, to join a row
+            joined.replace(exp.Anonymous(this="CONCAT_WS", expressions=[joined.expression, *joined.this.expressions]))
+    for printed in list(tree.find_all(exp.Format)):
+        decimals = _DECIMALS.fullmatch(printed.text("this"))
+        if len(printed.expressions) != 1 or not (decimals or printed.text("this") == "%p"):
+            continue
+        value = printed.expressions[0]
+        if decimals:
+            value = exp.cast(value, exp.DataType.build(f"DECIMAL(38, {decimals[1]})", dialect="duckdb"))
+        printed.replace(exp.cast(value, exp.DataType.build("TEXT", dialect="duckdb")))
 
 
 def parse_query(sql: str) -> exp.Query:

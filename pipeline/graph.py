@@ -16,10 +16,19 @@ def build(pipeline: beam.Pipeline, read: beam.PTransform, config: ShopConfig, *,
 
     `read` yields lists of `schemas.event.Message`. `retry` lets changes of older epochs through.
     """
+    decode = beam.ParDo(Decode(config, strict=not retry))
+    write(pipeline | "ReadMessages" >> read | "DecodeChangeEvents" >> decode, config)
+
+
+def build_load(pipeline: beam.Pipeline, read: beam.PTransform, decode: beam.DoFn, config: ShopConfig) -> None:
+    """The same for a batch: `read` yields chunks of tables, of which `decode` makes the same `Changes`."""
+    write(pipeline | "ReadChunks" >> read | "DecodeChunks" >> beam.ParDo(decode), config)
+
+
+def write(changes: beam.PCollection, config: ShopConfig) -> None:
+    """The rest of the graph, the same for every source: `changes` are `pipeline.changes.Changes`."""
     (
-        pipeline
-        | "ReadMessages" >> read
-        | "DecodeChangeEvents" >> beam.ParDo(Decode(config, strict=not retry))
+        changes
         | "KeyByPurchaseMonth" >> beam.ParDo(KeyByPurchaseMonth(config))
         | "UpsertIntoWarehouse" >> beam.ParDo(Upsert(config))
     )

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipeline.changes import Changes
 from schemas.errors import LtvError
 
 if TYPE_CHECKING:
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 SAY_EVERY_S = 10.0
+
+
+@dataclass
+class LoadProgress:
+    """Of one source table: what this process has written, up to which chunk, and whether its load is done."""
+
+    chunk: int = 0
+    rows: int = 0
+    dead: int = 0
+    done: bool = False
 
 
 @dataclass
@@ -27,6 +38,7 @@ class Progress:
     zero_dates: int = 0
     lag_s: float = 0.0
     failure: LtvError | None = None
+    loads: dict[str, LoadProgress] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     _seen: tuple[float, int, float] = (0.0, 0, 0.0)
     _said: float = field(default_factory=time.monotonic)
@@ -39,6 +51,17 @@ class Progress:
             self.zero_dates += zero_dates
             if lag_s is not None:
                 self.lag_s = lag_s
+
+    def note_load(self, changes: Changes) -> None:
+        """A chunk is written, or a load is done."""
+        with self._lock:
+            if changes.chunk is not None:
+                load = self.loads.setdefault(changes.chunk.load.table, LoadProgress())
+                load.chunk = changes.chunk.number
+                load.rows += changes.chunk.rows
+                load.dead += changes.chunk.dead
+            if changes.loaded is not None:
+                self.loads.setdefault(changes.loaded.table, LoadProgress()).done = True
 
     def facts(self) -> dict[str, object]:
         now = time.monotonic()

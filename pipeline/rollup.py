@@ -13,6 +13,17 @@ from schemas.errors import UsageError
 
 SQL_FOLDER = Path(schemas.__file__).parent / "sql"
 
+ENTRIES_MARK = """(
+  SELECT CONCAT(CAST(COUNT(*) AS STRING), ' ', COALESCE(MAX(_sequence), ''), ' ',
+    COALESCE(CAST(MAX(_written_at) AS STRING), ''), ' ',
+    COALESCE((SELECT STRING_AGG(CONCAT(`table`, ' ', _sequence), ' ' ORDER BY `table`) FROM raw.floors), ''))
+  FROM raw.ltv_entries
+)"""
+"""GoogleSQL: another text whenever entries or floors have changed."""
+
+ROLLED_UP = f"SELECT @as_of AS as_of, CURRENT_TIMESTAMP() AS rolled_up_at, {ENTRIES_MARK} AS entries_mark"
+"""The table `rolled_up`: of which day the rolled-up tables are, when that was, and which entries they hold."""
+
 
 def rollup_queries() -> list[tuple[str, str]]:
     """(table, GoogleSQL) of every rolled-up table."""
@@ -25,7 +36,9 @@ def rollup(warehouse: Warehouse, config: ShopConfig, as_of: dt.date) -> dict[str
     Raises SettingsChanged where the entries were derived with other settings.
     """
     warehouse.check_settings(config)
-    return warehouse.replace_tables(rollup_queries(), {"as_of": as_of})
+    counts = warehouse.replace_tables([*rollup_queries(), ("rolled_up", ROLLED_UP)], {"as_of": as_of})
+    del counts["rolled_up"]
+    return counts
 
 
 def as_of_date(text: str | None, config: ShopConfig, now: dt.datetime) -> dt.date:

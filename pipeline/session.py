@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -32,16 +32,32 @@ class Statement:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
+class Session(Protocol):
+    """What a warehouse needs of a session."""
+
+    def run(
+        self,
+        statements: Sequence[Statement],
+        inputs: Mapping[str, pa.Table] | None = None,
+        *,
+        own_connection: bool = False,
+    ) -> pa.RecordBatchReader: ...
+
+
 class LocalSession:
     """Holds a DuckDB file (or `:memory:`). Writers take turns; readers see the last commit and wait for nobody."""
 
-    def __init__(self, path: str, *, read_only: bool = False) -> None:
-        """Raises WarehouseError: locked by another process, not a DuckDB file, or not writable."""
+    def __init__(self, path: str, *, read_only: bool = False, memory: str | None = None) -> None:
+        """`memory`: how much DuckDB may take, such as 512MB; the rest goes to disk.
+
+        Raises WarehouseError: locked by another process, not a DuckDB file, or not writable."""
         self.path = path
         try:
             self._connection = duckdb.connect(path, read_only=read_only)
             self._connection.execute("SET TimeZone = 'UTC'")
             self._connection.execute("SET python_enable_replacements = false")
+            if memory:
+                self._connection.execute(f"SET memory_limit = '{memory}'")
             if not read_only:
                 self._connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_THRESHOLD}'")
         except duckdb.Error as error:
@@ -137,13 +153,23 @@ def query_errors() -> Iterator[None]:
         raise QueryError(str(error).splitlines()[0][:1000]) from error
 
 
+_DISK = ("Could not write", "No space left", "fsync failed")
+"""DuckDB gives a COMMIT that could not be written the class of one that met another; only its words tell."""
+
+_MACHINE = (
+    duckdb.IOException,
+    duckdb.InternalException,
+    duckdb.FatalException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,
+)
+
+
 def query_error(error: duckdb.Error) -> LtvError:
     text = str(error)
-    if isinstance(error, duckdb.TransactionException):
+    if isinstance(error, duckdb.TransactionException) and not any(words in text for words in _DISK):
         return WarehouseUnavailable(f"two writers met: {text}", hint="try again")
-    if isinstance(
-        error, duckdb.IOException | duckdb.InternalException | duckdb.FatalException | duckdb.OutOfMemoryException
-    ):
+    if isinstance(error, _MACHINE):
         return WarehouseError(f"DuckDB: {text}", hint="check the disk's free space and the machine's memory")
     return QueryError(text)
 

@@ -63,7 +63,7 @@ class KeyByPurchaseMonth(beam.DoFn):
 
 
 class Upsert(beam.DoFn):
-    """Writes each group of changes in one transaction, while the next group is decoded.
+    """Writes each group of changes, or chunk of a load, in one transaction, while the next group is decoded.
 
     A bundle ends only when all that it gathered is committed: messages are acknowledged after that.
     """
@@ -84,6 +84,11 @@ class Upsert(beam.DoFn):
         self._writing: deque[tuple[Changes, Future[Applied]]] = deque()
 
     def process(self, changes: Changes) -> None:
+        if changes.chunk is not None or changes.loaded is not None:
+            self._flush()  # a chunk is a transaction by itself
+            self._gathered.append(changes)
+            self._flush()
+            return
         self._gathered.append(changes)
         self._rows += changes.events
         self._bytes += changes.nbytes
@@ -121,6 +126,7 @@ class Upsert(beam.DoFn):
             lag_s = max(0.0, time.time() - newest / 1e6)
             self.lag_ms.update(round(lag_s * 1000))
         PROGRESS.add(applied.rows, applied.dead, changes.zero_dates, lag_s)
+        PROGRESS.note_load(changes)
 
 
 def together(parts: Iterable[Changes]) -> Changes:

@@ -6,15 +6,15 @@ import contextlib
 import gc
 import logging
 import random
-import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from pipeline.graph import build
 from pipeline.process_warehouse import release, share
 from pipeline.progress import PROGRESS, live_line
 from pipeline.pubsub_source import Puller, read_local, share_puller, stop_reading
 from pipeline.runner import pipeline_options, run_graph
+from pipeline.signals import stopping_on_signals
 from pipeline.warehouse import open_warehouse
 from schemas import topic
 from schemas.config import ShopConfig
@@ -43,7 +43,8 @@ def stream(
     config.need("project", "warehouse")
     pipeline_options(beam_arguments)  # a wrong one is said before anything is opened
     stop = stop or threading.Event()
-    with _stopping_on_signals(stop):
+    stop_reading(False)
+    with stopping_on_signals(stop, "stopping; what is in hand is still applied"):
         warehouse = open_warehouse(config, hold=True, waiting=LOG.warning)
         share(config, warehouse)
         try:
@@ -116,25 +117,3 @@ def _pause(error: LtvError, pause: float, stop: threading.Event) -> float:
     LOG.warning("trying again in %.1f s: %s", pause, error)
     stop.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
     return pause
-
-
-@contextlib.contextmanager
-def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
-    """The first SIGTERM or Ctrl-C stops cleanly, the second at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def asked(number: int, frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        LOG.info("stopping; what is in hand is still applied")
-        stop.set()
-
-    stop_reading(False)
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

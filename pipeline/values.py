@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from schemas.columns import ColumnType, Kind
 
-_ZERO_DATE = re.compile(r"0000-\d\d-\d\d|\d{4}-00-\d\d|\d{4}-\d\d-00")
-_TEMPORAL = (Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP)
+ZERO_DATE = r"0000-\d\d-\d\d|\d{4}-00-\d\d|\d{4}-\d\d-00"
+_ZERO_DATE = re.compile(ZERO_DATE)
+TEMPORAL = (Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP)
 
 
 class ValueProblem(ValueError):
@@ -46,7 +47,7 @@ _ARROW = {
 
 def to_arrow(values: Sequence[Any], column: ColumnType) -> pa.Array:
     """One column, n values → n entries. Raises ValueProblem where one of them does not fit; nothing is rounded,
-    truncated or parsed leniently. Zero dates do not fit: see `zero_dates_to_null`."""
+    truncated or parsed leniently. Zero dates do not fit: see `is_zero_date`."""
     try:
         return _BUILDERS[column.kind](values, arrow_type(column))
     except (pa.ArrowException, ValueError, TypeError, OverflowError, AttributeError) as error:
@@ -147,14 +148,6 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
 def is_zero_date(value: object) -> bool:
     """`0000-00-00`, also as the date of a time, and dates whose month or day is zero."""
     return isinstance(value, str) and _ZERO_DATE.match(value) is not None
-
-
-def zero_dates_to_null(values: Sequence[Any], column: ColumnType) -> tuple[list[Any], int]:
-    """The values with NULL in place of zero dates, and how many there were."""
-    if column.kind not in _TEMPORAL:
-        return list(values), 0
-    replaced = [None if is_zero_date(value) else value for value in values]
-    return replaced, sum(value is not None for value in values) - sum(value is not None for value in replaced)
 
 
 def misfits(values: Sequence[Any], column: ColumnType) -> dict[int, str]:

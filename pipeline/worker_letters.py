@@ -21,10 +21,17 @@ from schemas.tables import RAW
 
 _REASON = re.compile(r"[a-z_]{1,40}")
 
+EXTRACT = "extract"
+"""Attribute of the dead letters of a CSV extract: its path."""
+
+REDERIVED = "rederived"
+"""Attribute, and beginning of the id, of the dead letters of `rederive`."""
+
 WAY_OUT = (
     "a row larger than a message never left the worker whole, so it cannot be put through again: name its large"
     " columns under `exclude` in shop.yaml. Such a letter leaves the list, by --retry, once a later version of its row"
-    " has come"
+    " has come. A line of an extract is read again with its file, by `batch --extract`, once that was corrected; what"
+    " `rederive` found incomplete is mended in the shop"
 )
 
 
@@ -68,12 +75,14 @@ def worker_letter(
 
 def is_final(letter: DeadRow) -> bool:
     """Whether putting it through again would only give the same letter."""
-    return letter.reason in (OVERSIZED_ROW, OVERSIZED_VALUES)
+    return letter.reason in (OVERSIZED_ROW, OVERSIZED_VALUES) or bool({EXTRACT, REDERIVED} & letter.attributes.keys())
 
 
 def overtaken(letter: DeadRow, config: ShopConfig, warehouse: Warehouse) -> bool:
     """Whether wherever its row belongs there is a later version, or the table was emptied since: then nothing is
     missing any more. Raises what the warehouse raises."""
+    if {EXTRACT, REDERIVED} & letter.attributes.keys():
+        return False
     event = orjson.loads(letter.data)
     try:
         found = layouts(TableSchema.from_body(orjson.loads(letter.schema)["schema"]), config)

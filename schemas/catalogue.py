@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import pymysql.connections
 
 NO_SUCH_TABLE, NO_SUCH_DATABASE = 1146, 1049
-CASCADING = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
 
 
 @dataclass(frozen=True)
@@ -138,23 +138,41 @@ def wire_type(column: CatalogueColumn) -> str:
     return f"{name} unsigned" if " unsigned" in declared and column.type in _SIGNED else name
 
 
+_NAME = r"(?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\")"
+_FOREIGN_KEY = re.compile(
+    rf"^  CONSTRAINT (?P<name>{_NAME}) FOREIGN KEY \((?:{_NAME}(?:, )?)+\)"
+    rf" REFERENCES (?:(?P<schema>{_NAME})\.)?(?P<parent>{_NAME}) \((?:{_NAME}(?:, )?)+\)(?P<rules>[A-Z ]*)",
+    re.MULTILINE,
+)
+_RULE = re.compile(r"ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT)")
+
+
 def read_cascades(connection: pymysql.connections.Connection[Any], tables: Collection[str]) -> list[Cascade]:
-    """Foreign keys that change rows of one of `tables` when a parent row is changed or deleted."""
-    if not tables:
-        return []
-    marks, values = _pairs(tables)
-    return [
-        Cascade(f"{schema}.{table}", f"{parent_schema}.{parent}", name, f"ON {what} {rule}")
-        for schema, table, parent_schema, parent, name, update, delete in rows(
-            connection,
-            "SELECT constraint_schema, table_name, unique_constraint_schema, referenced_table_name, constraint_name,"
-            " update_rule, delete_rule FROM information_schema.referential_constraints"
-            f" WHERE (constraint_schema, table_name) IN ({marks})",
-            values,
-        )
-        for what, rule in (("DELETE", delete), ("UPDATE", update))
-        if rule in CASCADING
-    ]
+    """Foreign keys that change rows of one of `tables` when a parent row is changed or deleted.
+
+    Out of SHOW CREATE TABLE: MariaDB's information_schema hides foreign keys from those who may only SELECT.
+    """
+    found = []
+    rows(connection, "SET SESSION sql_quote_show_create = 1")
+    for table in tables:
+        schema, name = table.split(".", 1)
+        try:
+            shown = rows(connection, f"SHOW CREATE TABLE {_quoted(schema)}.{_quoted(name)}")
+        except SourceRefused:
+            continue  # a table that is not there, or not for us: `table_refusal` says so
+        for key in _FOREIGN_KEY.finditer(_text(shown[0][1])):
+            parent = f"{_unquoted(key['schema']) if key['schema'] else schema}.{_unquoted(key['parent'])}"
+            for what, rule in sorted(_RULE.findall(key["rules"])):
+                found.append(Cascade(table, parent, _unquoted(key["name"]), f"ON {what} {rule}"))
+    return found
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace(name[0] * 2, name[0])
 
 
 def read_table_names(connection: pymysql.connections.Connection[Any], database: str) -> list[str]:
@@ -165,9 +183,9 @@ def read_table_names(connection: pymysql.connections.Connection[Any], database: 
 
 def table_refusal(connection: pymysql.connections.Connection[Any], table: str) -> str | None:
     """Why a table that the catalogue does not show cannot be read: `missing`, or the server's words. None: it can."""
-    database, name = (part.replace("`", "``") for part in table.split(".", 1))
+    database, name = map(_quoted, table.split(".", 1))
     try:
-        rows(connection, f"SELECT 1 FROM `{database}`.`{name}` LIMIT 0")
+        rows(connection, f"SELECT 1 FROM {database}.{name} LIMIT 0")
     except SourceRefused as error:
         return "missing" if server_error_number(error) in (NO_SUCH_TABLE, NO_SUCH_DATABASE) else error.message
     return None

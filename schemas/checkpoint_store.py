@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,6 +31,10 @@ class CheckpointStore(ABC):
     @abstractmethod
     def write(self, checkpoint: Checkpoint) -> None:
         """Durable and whole, or not at all. Raises CheckpointError, or Transient where trying again may help."""
+
+    @abstractmethod
+    def create(self, checkpoint: Checkpoint) -> bool:
+        """The first one, never over another: False where there is one. Raises as `write`."""
 
     def lock(self) -> None:
         """Raises CheckpointError where another worker holds it."""
@@ -87,13 +92,30 @@ class CheckpointFile(CheckpointStore):
         return parse_checkpoint(data, self.where)
 
     def write(self, checkpoint: Checkpoint) -> None:
-        beside = self.path.with_name(f".{self.path.name}.new")
+        self._put(checkpoint, f".{self.path.name}.new", lambda beside: beside.replace(self.path))
+
+    def create(self, checkpoint: Checkpoint) -> bool:
+        made = True
+
+        def link(beside: Path) -> None:
+            nonlocal made
+            try:
+                self.path.hardlink_to(beside)
+            except FileExistsError:
+                made = False
+            beside.unlink()
+
+        self._put(checkpoint, f".{self.path.name}.{os.getpid()}", link)
+        return made
+
+    def _put(self, checkpoint: Checkpoint, name: str, into_place: Callable[[Path], object]) -> None:
+        beside = self.path.with_name(name)
         try:
             with beside.open("wb") as file:
                 file.write(checkpoint.dump())
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(self.path)
+            into_place(beside)
             folder = os.open(self.path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -153,6 +175,12 @@ class CheckpointObject(CheckpointStore):
         except Exception as error:
             raise self._failed(error) from error
         self._generation = int(self._blob.generation)
+
+    def create(self, checkpoint: Checkpoint) -> bool:
+        if self.read() is not None:
+            return False
+        self.write(checkpoint)  # which fails where one was written meanwhile
+        return True
 
     def _failed(self, error: Exception) -> Exception:
         from google.api_core import exceptions

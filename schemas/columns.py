@@ -63,6 +63,12 @@ _DUCKDB: dict[Kind, str] = {
     Kind.BOOL: "BOOLEAN",
 }
 
+
+def duckdb_kinds() -> dict[str, Kind]:
+    """DuckDB type → what it stores, decimals apart."""
+    return {name: kind for kind, name in _DUCKDB.items()}
+
+
 INT64 = ColumnType(Kind.INT64)
 STRING = ColumnType(Kind.STRING)
 DATE = ColumnType(Kind.DATE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -27,19 +28,20 @@ from schemas.tls import Mode, Tls
 
 ROLE_COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "orders": (("id", "customer_id", "ordered_at", "amount"), ("status", "country", "currency", "updated_at")),
-    "order_items": (("order_id", "product", "quantity", "unit_amount"), ("id",)),
+    "order_items": (("order_id", "product", "quantity"), ("id", "unit_amount", "amount")),
     "charges": (("id", "order_id", "amount", "charged_at"), ("currency",)),
     "refunds": (("id", "order_id", "amount", "charged_at"), ("currency",)),
     "customers": (("id",), ()),
 }
-"""Role → its required and its optional columns."""
+"""Role → its required and its optional columns. Of an item one of `unit_amount` and `amount`, the whole line's."""
 
 RESERVED_TABLES = frozenset(
     {
         *ROLE_COLUMNS,
         *("ltv_entries", "orders_history", "floors", "arrivals", "dead_letters", "settings", "reloads"),
+        *("loads", "load_chunks"),
         *("ltv_monthly", "ltv_cohorts", "ltv_cohorts_by_segment", "order_first_purchase", "product_stats"),
-        *("product_top_country", "payment_reconciliation", "freshness", "cohort_changes"),
+        *("product_top_country", "payment_reconciliation", "freshness", "cohort_changes", "rolled_up"),
     }
 )
 """Names in the warehouse that no mirrored table may take."""
@@ -47,10 +49,15 @@ RESERVED_TABLES = frozenset(
 DATE_COLUMNS = frozenset({"ordered_at", "charged_at"})
 """The role columns that become an instant and a local date; a value that is no date makes its line a dead letter."""
 
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f`]+$")
-]
+NAME_PATTERN = r"^[^\x00-\x1f`]+$"
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=NAME_PATTERN)]
 Scalar = str | int | bool | None
+
+
+def is_nameable(name: str, *, dots: bool = False) -> bool:
+    """Whether shop.yaml can name a database or a table so; a column also with `dots`."""
+    plain = re.match(NAME_PATTERN, name) is not None and name == name.strip() and len(name) <= 64
+    return plain and (dots or "." not in name)
 
 
 class Model(BaseModel):
@@ -93,16 +100,18 @@ def comparable(value: object) -> str | None:
 
 
 class Condition(Model):
-    """`{column, in: […]}` or `{column, not_in: […]}`, compared as trimmed text. NULL never fulfils one."""
+    """`{column, in: […]}` or `{column, not_in: […]}`, compared as trimmed text: NULL never fulfils one of these.
+    `{column, is_null: true}`, or false, asks for NULL alone."""
 
     column: Name
     in_: tuple[Scalar, ...] | None = Field(None, alias="in")
     not_in: tuple[Scalar, ...] | None = None
+    is_null: bool | None = None
 
     @model_validator(mode="after")
-    def _one_list(self) -> Condition:
-        if (self.in_ is None) == (self.not_in is None):
-            raise ValueError("needs exactly one of `in` and `not_in`")
+    def _one_test(self) -> Condition:
+        if [self.in_, self.not_in, self.is_null].count(None) != 2:
+            raise ValueError("needs exactly one of `in` and `not_in`, or `is_null`")
         return self
 
     @functools.cached_property
@@ -112,16 +121,24 @@ class Condition(Model):
 
     def holds(self, value: object) -> bool:
         text = comparable(value)
+        if self.is_null is not None:
+            return (text is None) == self.is_null
         if text is None:
             return False
         return (text in self.values) == (self.in_ is not None)
 
 
 class Column(Model):
-    """A source column, and the zone of its wall-clock times where it is not the shop's."""
+    """A source column, and the zone of its wall-clock times where it is not the shop's.
+
+    An amount may be made of several columns of its row: `plus` and `minus` name the others, in which NULL is nothing.
+    The raw table keeps each as the source has it; the ltv entry holds what they make together.
+    """
 
     column: Name
     time_zone: Zone | None = None
+    plus: tuple[Name, ...] = ()
+    minus: tuple[Name, ...] = ()
 
 
 def _column(value: object) -> object:
@@ -145,7 +162,8 @@ class RoleTable(Model):
 
     def named_columns(self) -> frozenset[str]:
         """Every source column that the configuration names."""
-        named = {column.column for column in self.columns.values()} | set(self.segments) | set(self.include or ())
+        named = {name for column in self.columns.values() for name in (column.column, *column.plus, *column.minus)}
+        named |= set(self.segments) | set(self.include or ())
         return frozenset(named | ({self.where.column} if self.where else set()))
 
     def renames(self) -> dict[str, str]:
@@ -171,6 +189,18 @@ TopicId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._~+%-]{
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
+class Preset(Model):
+    """A shop system of `schemas/shops/`, and where this shop keeps its tables, if not where the system puts them."""
+
+    name: Name
+    database: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f`.]+$")] | None = None
+    prefix: Annotated[str, StringConstraints(max_length=64, pattern=r"^[^\x00-\x1f`.]*$")] | None = None
+
+
+def _preset(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
 def _address(value: object) -> object:
     return SourceAddress.parse(value) if isinstance(value, str) else value
 
@@ -187,7 +217,7 @@ class ShopConfig(Model):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    preset: Name | None = None
+    preset: Annotated[Preset | None, BeforeValidator(_preset)] = None
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "shop"
     source: Annotated[SourceAddress | None, BeforeValidator(_address)] = None
     password_file: str | None = None
@@ -203,6 +233,7 @@ class ShopConfig(Model):
     warehouse: Annotated[str, AfterValidator(_warehouse)] | None = None
     time_zone: Zone
     currency: Currency | None = None
+    currencies: dict[str | int, Currency] | None = None
     counted: Condition | None = None
     guests: tuple[Scalar, ...] = (None, 0, "")
     tables: Tables
@@ -234,6 +265,13 @@ class ShopConfig(Model):
     def source_tables(self) -> list[str]:
         """Every configured source table, once, roles first."""
         return list(dict.fromkeys([*self.roles_of, *self.mirrored]))
+
+    @functools.cached_property
+    def currency_codes(self) -> dict[str, str] | None:
+        """What stands in a currency column, as text → its code; None where the columns hold codes."""
+        if self.currencies is None:
+            return None
+        return {str(value).strip(): code for value, code in self.currencies.items()}
 
     @functools.cached_property
     def guest_values(self) -> frozenset[str]:
@@ -268,6 +306,7 @@ class ShopConfig(Model):
             "counted": self.counted.model_dump(mode="json", by_alias=True) if self.counted else None,
             "time_zone": self.time_zone,
             "currency": self.currency,
+            "currencies": self.currency_codes,
             "guests": sorted(self.guest_values),
             "tables": {
                 role: table.model_dump(mode="json", by_alias=True, include={"name", "columns", "where", "sign"})

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from schemas.config import DATE_COLUMNS, RESERVED_TABLES, ROLE_COLUMNS, Condition, RoleTable, ShopConfig
 from schemas.errors import ConfigError
+from schemas.presets import presets, read_preset
 from schemas.tls import VERIFYING
 
 CONFIG_LIMIT_BYTES = 1_000_000
@@ -51,15 +52,15 @@ def parse_config(text: str, *, source: str = "shop.yaml", folder: Path | None = 
     if not isinstance(data, dict):
         raise ConfigError(["must be a mapping, such as `time_zone: Europe/Paris`"], source=source)
     problems = _twice(node)
-    data = _with_preset(data, problems)
     lines = _lines(node)
+    data = _with_preset(data, lines, problems)
     parts: dict[str, Any] = {}
     for field, info in ShopConfig.model_fields.items():
         if field not in data:
-            if info.is_required():
-                problems.append(f"{field}: missing")
-            else:
+            if not info.is_required():
                 parts[field] = info.default
+            elif field != "tables" or data.get("preset") is None:
+                problems.append(f"{field}: missing")
             continue
         try:
             parts[field] = _adapter(field).validate_python(data[field])
@@ -110,22 +111,30 @@ def _valid_roles(tables: object) -> dict[str, RoleTable]:
     return roles
 
 
-def shops_folder() -> Path:
-    return Path(__file__).parent / "shops"
-
-
-def presets() -> list[str]:
-    return sorted(file.stem for file in shops_folder().glob("*.yaml"))
-
-
-def _with_preset(data: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-    preset = data.get("preset")
-    if preset is None:
+def _with_preset(data: dict[str, Any], lines: Mapping[tuple[str, ...], int], problems: list[str]) -> dict[str, Any]:
+    """The keys of the preset where the file has none of its own; of `tables` each role by itself, null drops it."""
+    try:
+        chosen = _adapter("preset").validate_python(data.get("preset"))
+    except ValidationError:
+        return data  # reported with the other keys
+    if chosen is None:
         return data
-    if preset not in presets():
-        problems.append(f"preset: {str(preset)[:60]!r} is none of {', '.join(presets())}")
+    if chosen.name not in presets():
+        at = _at(("preset", "name"), lines)
+        problems.append(f"{at}preset: {chosen.name[:60]!r} is none of {', '.join(presets())}")
         return data
-    base = yaml.safe_load((shops_folder() / f"{preset}.yaml").read_text(encoding="utf-8"))
+    system = read_preset(chosen.name)
+    base = system.configuration(chosen.database, chosen.prefix)
+    own = data.get("tables", {})
+    if isinstance(own, dict):
+        merged = {role: table for role, table in {**base["tables"], **own}.items() if table is not None}
+        data = {**data, "tables": merged}
+        if "orders" not in own:
+            problems += [
+                f"{field}: missing; {system.filled(how, chosen.database, chosen.prefix)}"
+                for field, how in system.required.items()
+                if data.get(field) is None
+            ]
     return {**base, **data}
 
 
@@ -145,6 +154,10 @@ def _cross_problems(parts: Mapping[str, Any], named_roles: set[str]) -> list[tup
                 problems.append(((*place, name), f"no column of the role{_did_you_mean(name, known)}"))
             if column.time_zone and name not in DATE_COLUMNS:
                 problems.append(((*place, name), "time_zone is for date columns"))
+            if (column.plus or column.minus) and (name != "amount" or role not in ("orders", "charges", "refunds")):
+                problems.append(((*place, name), "plus and minus are for the amount of orders, charges and refunds"))
+        if role == "order_items" and ("unit_amount" in table.columns) == ("amount" in table.columns):
+            problems.append((place, "needs one of `unit_amount` and `amount`, which is the whole line's"))
         sources = [column.column for column in table.columns.values()]
         for name in sorted({name for name in sources if sources.count(name) > 1}):
             problems.append((place, f"source column {name!r} is mapped twice"))

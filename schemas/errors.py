@@ -3,7 +3,9 @@
 LtvError
 ├── Transient
 │   ├── SourceUnavailable        the database cannot be reached, or went away
-│   │   └── HalfOpenConnection   no event and no heartbeat for the read time-out
+│   │   ├── HalfOpenConnection   no event and no heartbeat for the read time-out
+│   │   └── ReplicaLags          a replica that is read from is far behind the tailed server
+│   ├── TableAltered             a table was altered while it was read
 │   ├── TopicUnavailable         Pub/Sub did not take or give messages
 │   └── WarehouseUnavailable     the warehouse, or the process that holds its file, went away
 └── Terminal
@@ -13,9 +15,12 @@ LtvError
     │   ├── DuplicateServerId    another reader uses our server_id
     │   ├── PurgedBinlog         the position is no longer on the server
     │   ├── BadPosition          the position never was on the server
-    │   └── SourceChanged        the server is not the one the checkpoint speaks of
+    │   ├── SourceChanged        the server is not the one the checkpoint speaks of
+    │   └── ReplicaStopped       a replica that is read from does not apply what the tailed server writes
     ├── UnsupportedEvent         an event type that is neither understood nor harmless
     ├── UnsupportedColumn        a column whose values cannot be decoded exactly
+    ├── UnsupportedKey           a table that cannot be cut into ranges of its primary key
+    ├── UnsupportedTable         no plain table, or none that can play its role
     ├── UnsupportedRowImage      a row event without all its columns
     ├── UndecodableValue         bytes that are not a value of their column
     ├── CorruptBinlog            checksum, length or order is wrong
@@ -28,7 +33,10 @@ LtvError
     ├── TopicRefused             a missing topic or subscription, or no permission
     ├── WarehouseError           not a DuckDB file, locked, read-only
     │   └── SettingsChanged      derived with other settings: load the warehouse anew
+    ├── ExtractRefused           a CSV extract that does not fit shop.yaml, or lines of it that do not
     ├── QueryError               SQL that does not parse or run
+    ├── Differs                  warehouse and database do not hold the same
+    ├── NotVerified              it cannot be told whether they do
     └── DeadLetter               one line of one message that can never be applied
 """
 
@@ -78,6 +86,14 @@ class SourceUnavailable(Transient):
 
 class HalfOpenConnection(SourceUnavailable):
     """Neither an event nor a heartbeat came within the read time-out."""
+
+
+class TableAltered(Transient):
+    """A table is not what it was when its load began, which has to begin anew."""
+
+
+class ReplicaLags(SourceUnavailable):
+    """A replica that is read from is far behind the tailed server."""
 
 
 class TopicUnavailable(Transient):
@@ -133,12 +149,24 @@ class SourceChanged(SourceRefused):
     """Server identity or log numbering differs from the checkpoint's."""
 
 
+class ReplicaStopped(SourceRefused):
+    """A replica that is read from does not receive or apply the tailed server's changes."""
+
+
 class UnsupportedEvent(Terminal):
     """A binlog event that is neither understood nor known to be harmless."""
 
 
 class UnsupportedColumn(Terminal):
     """A column whose values cannot be decoded exactly."""
+
+
+class UnsupportedKey(Terminal):
+    """A table that cannot be cut into ranges of its primary key, or a value that is none of its key."""
+
+
+class UnsupportedTable(Terminal):
+    """Not a plain table, or one without the columns that its role needs."""
 
 
 class UnsupportedRowImage(Terminal):
@@ -189,8 +217,20 @@ class SettingsChanged(WarehouseError):
     """The warehouse was derived under other settings."""
 
 
+class ExtractRefused(Terminal):
+    """A CSV extract that cannot be read as the configuration has it; or lines of one, when the others are applied."""
+
+
 class QueryError(Terminal):
     """SQL that is wrong, or not allowed here."""
+
+
+class Differs(Terminal):
+    """Warehouse and database do not hold the same."""
+
+
+class NotVerified(Terminal):
+    """It cannot be told whether warehouse and database hold the same."""
 
 
 class DeadLetter(Terminal):

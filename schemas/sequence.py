@@ -13,6 +13,9 @@ from typing import NamedTuple
 WIDTHS = (4, 8, 16, 8)
 LIMITS = tuple(16**width - 1 for width in WIDTHS)
 LENGTH = sum(WIDTHS) + 3
+EXTRACT_EPOCH = 0
+"""Of rows that come from files instead of a server's log; a checkpoint's epoch is 1 or more."""
+
 PATTERN = re.compile(r"[0-9A-F]{4}/[0-9A-F]{8}/[0-9A-F]{16}/[0-9A-F]{8}")
 _BINLOG_NAME = re.compile(r"(?P<base>.+)\.(?P<number>[0-9]+)")
 
@@ -40,6 +43,12 @@ def format_sequence(epoch: int, file: int, position: int, row: int) -> str:
 def sequence_prefix(epoch: int, file: int, position: int) -> str:
     """All but the row, with the slash: `prefix + f"{row:08X}"` is the sequence of a row of that event."""
     return format_sequence(epoch, file, position, 0)[:-8]
+
+
+def extract_sequence(version_us: int, number: int) -> str:
+    """The sequence of a row of an extract: `version_us` is its version's time in microseconds since 1970, `number` that
+    of its line. Every change of a binlog is above it. Raises ValueError where one does not fit."""
+    return format_sequence(EXTRACT_EPOCH, 0, version_us, number)
 
 
 def parse_sequence(text: str) -> Sequence:

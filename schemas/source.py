@@ -6,7 +6,7 @@ The only module that imports PyMySQL.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
@@ -17,6 +17,8 @@ from schemas.tls import Tls, handshake_problem
 if TYPE_CHECKING:
     import pymysql
     import pymysql.connections
+
+Connection: TypeAlias = "pymysql.connections.Connection[Any]"
 
 CONNECT_TIMEOUT_S = 10
 FIRST_CLIENT_ERROR, LAST_CLIENT_ERROR = 2000, 2999
@@ -168,6 +170,19 @@ def describe_server(connection: pymysql.connections.Connection[Any]) -> Server:
     version = tuple(int(number) for number in numbers if number.isdigit())
     uuid = variables.get("server_uuid") or variables.get("server_id", "0")
     return Server(flavor, version, text, uuid, variables)
+
+
+def records(connection: pymysql.connections.Connection[Any], sql: str) -> list[dict[str, Any]]:
+    """As `rows`, each by the names of its columns."""
+    import pymysql
+
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            names = [str(column[0]) for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    except (pymysql.err.Error, OSError) as error:
+        raise source_error(error, "the database refused a query") from error
 
 
 def rows(connection: pymysql.connections.Connection[Any], sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:

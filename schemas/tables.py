@@ -55,15 +55,42 @@ OWN_TABLES: dict[str, dict[str, ColumnType]] = {
         "received_at": TIMESTAMP,
     },
     "reloads": {"table": STRING, "_sequence": STRING, "reason": STRING, "received_at": TIMESTAMP},
+    "loads": {
+        "id": STRING,
+        "table": STRING,
+        "fingerprint": STRING,
+        "whole": BOOL,
+        "sequence": STRING,
+        "started_at": TIMESTAMP,
+        "done_at": TIMESTAMP,
+        "rows": INT64,
+        "dead": INT64,
+    },
+    "load_chunks": {
+        "load": STRING,
+        "number": INT64,
+        "lower": ColumnType(Kind.JSON),
+        "upper": ColumnType(Kind.JSON),
+        "rows": INT64,
+        "dead": INT64,
+        "sequence": STRING,
+        "written_at": TIMESTAMP,
+    },
     "settings": {"key": STRING, "value": STRING},
 }
 """Table → its columns. A row of `arrivals` covers the messages `number` to `through` of a run, without gaps; the run
-began where the messages up to `after_number` of the run `after_run` were confirmed."""
+began where the messages up to `after_number` of the run `after_run` were confirmed.
+
+`loads`: of each source table the load that is under way (`done_at` NULL) and the last that is done; `sequence` is that
+of the place before its first chunk. `load_chunks` has the chunks of those under way. A mark in `reloads` is settled by
+a load of its table that is done and `whole` and has a higher `sequence`."""
 
 OWN_KEYS: dict[str, tuple[str, ...]] = {
     "ltv_entries": ("entry_id",),
     "floors": ("table",),
     "dead_letters": ("message_id", "line"),
     "reloads": ("table", "_sequence"),
+    "loads": ("id",),
+    "load_chunks": ("load", "number"),
     "settings": ("key",),
 }

@@ -31,7 +31,7 @@ class WrittenLog:
     def add(self, kind: int, body: bytes) -> RawEvent:
         size = HEADER_SIZE + len(body)
         end = self.position + size
-        header = HEADER.pack(_NO_CLOCK_UNTIL, kind, 1, size, end, 0)
+        header = HEADER.pack(_NO_CLOCK_UNTIL, kind, 1, size, end & 0xFFFFFFFF, 0)
         event = RawEvent(kind, _NO_CLOCK_UNTIL, 1, 0, self.file, self.position, end, header + body)
         self.files[self.file].append(event)
         self.position = end

@@ -7,19 +7,22 @@ Lexical rules: MySQL manual "Comments", "Schema Object Names", "String Literals"
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
-_TOKEN = re.compile(
-    r"""
-    (?P<space>\s+|\#[^\n]*|--(?=[\s\x00-\x1f]|$)[^\n]*|/\*(?!M?!).*?(?:\*/|$)|/\*M?!\d{0,6}|\*/)
-    |`(?P<back>(?:[^`]|``)*)`
-    |"(?P<double>(?:[^"\\]|\\.|"")*)"
-    |'(?P<single>(?:[^'\\]|\\.|'')*)'
-    |(?P<word>[\w$\u0080-\U0010ffff]+)
-    |(?P<mark>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+_SPACE = r"(?P<space>\s+|\#[^\n]*|--(?=[\s\x00-\x1f]|$)[^\n]*|/\*(?!M?!).*?(?:\*/|$)|/\*M?!\d{0,6}|\*/)"
+_QUOTED = {
+    "`": r"`(?P<back>[^`]*(?:``[^`]*)*)`",
+    '"': r'"(?P<double>[^"\\]*(?:(?:\\.|"")[^"\\]*)*)"',
+    "'": r"'(?P<single>[^'\\]*(?:(?:\\.|'')[^'\\]*)*)'",
+}
+_REST = (r"(?P<word>[\w$\u0080-\U0010ffff]+)", r"(?P<mark>.)")
+
+
+@lru_cache(maxsize=8)
+def _token(quotes: str) -> re.Pattern[str]:
+    """Of one token, where some of the quotes come in pairs."""
+    return re.compile("|".join((_SPACE, *(_QUOTED[quote] for quote in quotes), *_REST)), re.DOTALL)
 
 
 class Token(NamedTuple):
@@ -34,10 +37,24 @@ class Token(NamedTuple):
 
 
 def tokens(sql: str) -> list[Token]:
-    """Without spaces and comments."""
-    found = []
-    for match in _TOKEN.finditer(sql):
+    """Without spaces and comments. Behind a quote that nothing closes, quotes of its kind are marks like others: the
+    words between them may count."""
+    found: list[Token] = []
+    start: int | None = 0
+    quotes = "`\"'"
+    while start is not None:
+        start, lonely = _read(sql, start, quotes, found)
+        quotes = quotes.replace(lonely, "")
+    return found
+
+
+def _read(sql: str, start: int, quotes: str, found: list[Token]) -> tuple[int | None, str]:
+    """Adds the tokens from `start` on, up to a quote that nothing closes: returns where to go on, and that quote."""
+    for match in _token(quotes).finditer(sql, start):
         kind, text = match.lastgroup, match.group()
+        if kind == "mark" and text in quotes:
+            found.append(Token(text, None))
+            return match.end(), text
         if kind == "word":
             found.append(Token(text.upper(), text))
         elif kind == "mark":
@@ -48,7 +65,7 @@ def tokens(sql: str) -> list[Token]:
             found.append(Token("", text[1:-1].replace('""', '"')))
         elif kind == "single":
             found.append(Token("", None))
-    return found
+    return None, ""
 
 
 def split_by_commas(words: list[Token]) -> list[list[Token]]:

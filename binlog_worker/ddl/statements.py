@@ -191,7 +191,7 @@ class _Classifier:
         for index, token in enumerate(words):
             if token.name is None:
                 continue
-            table, size = self._name(words[index:])
+            table, size = self._name(words[index : index + 3])
             found.append(table)
             if size == 3:
                 found.append(self._configured(self._default, token.name))
@@ -252,7 +252,7 @@ class _Classifier:
         if table is None:
             return _HARMLESS
         rest = [token.word for token in words[start + size :]]
-        pairs = set(zip(rest, [*rest[1:], ""], strict=True))
+        pairs = set(zip(rest, [*rest[1:], ""], strict=False))
         if "SELECT" in rest or pairs & {("AS", "TABLE"), ("AS", "VALUES"), ("AS", "WITH"), ("AS", "(")} - _generated(
             rest
         ):
@@ -299,15 +299,15 @@ def _generated(words: list[str]) -> set[tuple[str, str]]:
 def _without_prefix(words: list[Token]) -> list[Token]:
     """Without MariaDB's SET STATEMENT variable=value, … FOR, and without a semicolon at the end."""
     while words and words[-1].word == ";":
-        words = words[:-1]
-    if [token.word for token in words[:2]] != ["SET", "STATEMENT"]:
-        return words
-    depth = 0
+        words.pop()
+    start = depth = 0
     for index, token in enumerate(words):
+        if index == start and [found.word for found in words[start : start + 2]] != ["SET", "STATEMENT"]:
+            return words[start:]
         depth += (token.word == "(") - (token.word == ")")
         if token.word == "FOR" and depth == 0:
-            return _without_prefix(words[index + 1 :])
-    return words
+            start = index + 1
+    return words[start:]
 
 
 def _control(first: str, second: str, words: list[Token]) -> Statement | None:

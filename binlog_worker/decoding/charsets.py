@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from binlog_worker.decoding.charset_codecs import Decoder, decoder_of
+from schemas.charset_codecs import Decoder, decoder_of
 from schemas.errors import UnsupportedColumn
 
 BINARY, UTF8MB4 = 63, 45

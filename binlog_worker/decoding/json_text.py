@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Iterator
 
 from binlog_worker.decoding.temporal import date_text, datetime_text, time_text
+from schemas.singles import finite
 
 _LITERALS = {0: "null", 1: "true", 2: "false"}
 _SMALL_OBJECT, _LARGE_OBJECT, _SMALL_ARRAY, _LARGE_ARRAY, _LITERAL = 0, 1, 2, 3, 4
@@ -34,63 +34,92 @@ _ESCAPE_TABLE = str.maketrans(_ESCAPES)
 MAX_DEPTH = 100
 """The server's own limit on nesting."""
 
+_LONGEST_LENGTH = 5
+"""Bytes of a length in front of a text."""
+
 
 def json_text(data: bytes) -> str:
     """Text of a JSON column's value (type byte and value; empty stands for the JSON null). Raises ValueError."""
     if not data:
         return "null"
     try:
-        return "".join(_value(data[0], data, 1, 0))
+        return _Document(data).text()
     except (IndexError, struct.error) as error:
         raise ValueError("malformed binary JSON") from error
 
 
-def _value(kind: int, data: bytes, pos: int, depth: int) -> Iterator[str]:
-    if depth > MAX_DEPTH:
-        raise ValueError("JSON nested too deeply")
-    if kind <= _LARGE_ARRAY:
-        yield from _container(kind, data, pos, depth)
-    elif kind == _LITERAL:
-        yield _literal(data[pos])
-    elif kind in _INTEGERS:
-        size, signed = _INTEGERS[kind]
-        if pos + size > len(data):
-            raise ValueError("malformed binary JSON")
-        yield str(int.from_bytes(data[pos : pos + size], "little", signed=signed))
-    elif kind == _DOUBLE:
-        yield double_text(struct.unpack_from("<d", data, pos)[0])
-    elif kind == _STRING:
-        yield _quoted(_take(data, pos).decode("utf-8"))
-    elif kind == _OPAQUE:
-        yield _opaque(data[pos], _take(data, pos + 1))
-    else:
-        raise ValueError(f"binary JSON of unknown type {kind}")
+class _Document:
+    """Printed once. No two values share bytes: so nothing is longer than the document, wherever its offsets lead."""
 
+    def __init__(self, data: bytes) -> None:
+        self._data, self._left = data, len(data)
+        self._out: list[str] = []
 
-def _container(kind: int, data: bytes, start: int, depth: int) -> Iterator[str]:
-    """Count, size, then keys (offset, length 2) of an object, then values (type 1, offset or the value itself). Offsets
-    count from `start`; counts, sizes and offsets have 2 bytes in a small container, 4 in a large one."""
-    is_object = kind in (_SMALL_OBJECT, _LARGE_OBJECT)
-    large = kind in (_LARGE_OBJECT, _LARGE_ARRAY)
-    width, inline = (4, _INLINE_LARGE) if large else (2, _INLINE_SMALL)
-    count = _number(data, start, width)
-    keys = start + 2 * width
-    values = keys + (count * (width + 2) if is_object else 0)
-    yield "{" if is_object else "["
-    for index in range(count):
-        if index:
-            yield ", "
-        if is_object:
-            entry = keys + index * (width + 2)
-            at = start + _number(data, entry, width)
-            size = _number(data, entry + width, 2)
-            yield _quoted(_slice(data, at, size).decode("utf-8"))
-            yield ": "
-        entry = values + index * (width + 1)
-        member = data[entry]
-        at = entry + 1 if member in inline else start + _number(data, entry + 1, width)
-        yield from _value(member, data, at, depth + 1)
-    yield "}" if is_object else "]"
+    def text(self) -> str:
+        self._value(self._data[0], 1, 0)
+        return "".join(self._out)
+
+    def _spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise ValueError("malformed binary JSON: values overlap")
+
+    def _value(self, kind: int, pos: int, depth: int) -> None:
+        data, write = self._data, self._out.append
+        if depth > MAX_DEPTH:
+            raise ValueError("JSON nested too deeply")
+        if kind <= _LARGE_ARRAY:
+            self._container(kind, pos, depth)
+        elif kind == _LITERAL:
+            write(_literal(data[pos]))
+        elif kind in _INTEGERS:
+            size, signed = _INTEGERS[kind]
+            write(str(int.from_bytes(_slice(data, pos, size), "little", signed=signed)))
+        elif kind == _DOUBLE:
+            write(double_text(finite(struct.unpack_from("<d", data, pos)[0])))
+        elif kind == _STRING:
+            write(_quoted(self._take(pos).decode("utf-8")))
+        elif kind == _OPAQUE:
+            write(_opaque(data[pos], self._take(pos + 1)))
+        else:
+            raise ValueError(f"binary JSON of unknown type {kind}")
+
+    def _container(self, kind: int, start: int, depth: int) -> None:
+        """Count, size, then keys (offset, length 2) of an object, then values (type 1, offset or the value itself).
+        Offsets count from `start`; counts, sizes and offsets have 2 bytes in a small container, 4 in a large one."""
+        data, write, is_object = self._data, self._out.append, kind in (_SMALL_OBJECT, _LARGE_OBJECT)
+        width, inline = (4, _INLINE_LARGE) if kind in (_LARGE_OBJECT, _LARGE_ARRAY) else (2, _INLINE_SMALL)
+        count = _number(data, start, width)
+        keys = start + 2 * width
+        values = keys + (count * (width + 2) if is_object else 0)
+        self._spend(values + count * (width + 1) - start)
+        write("{" if is_object else "[")
+        for index in range(count):
+            if index:
+                write(", ")
+            if is_object:
+                entry = keys + index * (width + 2)
+                size = _number(data, entry + width, 2)
+                self._spend(size)
+                write(_quoted(_slice(data, start + _number(data, entry, width), size).decode("utf-8")))
+                write(": ")
+            entry = values + index * (width + 1)
+            member = data[entry]
+            at = entry + 1 if member in inline else start + _number(data, entry + 1, width)
+            self._value(member, at, depth + 1)
+        write("}" if is_object else "]")
+
+    def _take(self, pos: int) -> bytes:
+        """Bytes behind their length: 7 bits a byte, lowest first, the highest bit says that more follow."""
+        size = 0
+        for shift in range(0, 7 * _LONGEST_LENGTH, 7):
+            byte = self._data[pos]
+            pos += 1
+            size |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                self._spend(size)
+                return _slice(self._data, pos, size)
+        raise ValueError("malformed binary JSON: a length without an end")
 
 
 def _number(data: bytes, pos: int, width: int) -> int:
@@ -102,18 +131,6 @@ def _slice(data: bytes, pos: int, size: int) -> bytes:
     if len(found) != size:
         raise ValueError("malformed binary JSON")
     return found
-
-
-def _take(data: bytes, pos: int) -> bytes:
-    """Bytes behind their length: 7 bits a byte, lowest first, the highest bit says that more follow."""
-    size = shift = 0
-    while True:
-        byte = data[pos]
-        pos += 1
-        size |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return _slice(data, pos, size)
 
 
 def _literal(code: int) -> str:

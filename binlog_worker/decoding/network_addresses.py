@@ -13,13 +13,13 @@ _GROUPS = struct.Struct(">8H")
 
 def uuid_text(raw: bytes) -> str:
     """At most 16 bytes. Raises ValueError."""
-    digits = _whole(raw, 16).hex()
+    digits = whole(raw, 16).hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def inet4_text(raw: bytes) -> str:
     """At most 4 bytes. Raises ValueError."""
-    return ".".join(map(str, _whole(raw, 4)))
+    return ".".join(map(str, whole(raw, 4)))
 
 
 def inet6_text(raw: bytes) -> str:
@@ -28,7 +28,7 @@ def inet6_text(raw: bytes) -> str:
     `::` stands for the first of the longest runs of zero groups, be it a single one (RFC 5952 wants two); what begins
     with six zero groups, or five and ffff, ends like an IPv4 address.
     """
-    raw = _whole(raw, 16)
+    raw = whole(raw, 16)
     groups = _GROUPS.unpack(raw)
     start = length = run = 0
     for index, group in enumerate(groups):
@@ -43,7 +43,8 @@ def inet6_text(raw: bytes) -> str:
     return f"{':'.join(texts[:start])}::{':'.join(texts[start + length :])}"
 
 
-def _whole(raw: bytes, size: int) -> bytes:
+def whole(raw: bytes, size: int) -> bytes:
+    """With the zero bytes at its end that the binlog leaves out. Raises ValueError."""
     if len(raw) > size:
         raise ValueError(f"{len(raw)} bytes instead of {size}")
     return raw.ljust(size, b"\0")

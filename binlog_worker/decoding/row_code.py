@@ -20,9 +20,9 @@ import orjson
 from binlog_worker.decoding import table_map as t
 from binlog_worker.decoding.charsets import BINARY, is_utf8
 from binlog_worker.decoding.decimals import decimal_decoder, decimal_size
-from binlog_worker.decoding.floats import finite
 from binlog_worker.decoding.table_map import Column, TableLayout
 from binlog_worker.decoding.values import Decoder, value_decoder, value_size, value_skipper
+from schemas.singles import finite
 
 BAD_IMAGE = (ValueError, IndexError, struct.error)
 """What reading raises where the bytes are no such images."""

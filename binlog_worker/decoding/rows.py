@@ -209,6 +209,8 @@ def _body(kind: int, data: bytes, layout: TableLayout) -> tuple[bool, int, int]:
     if count != len(layout.columns):
         raise CorruptBinlog(f"row event with {count} columns, TABLE_MAP has {len(layout.columns)}")
     size, full = (count + 7) // 8, (1 << count) - 1
+    if pos + size > len(data):
+        raise CorruptBinlog("row event without room for its columns")
     missing = full ^ int.from_bytes(data[pos : pos + size], "little") & full
     pos += size
     if kind in (events.UPDATE_V1, events.UPDATE_V2):
@@ -249,6 +251,8 @@ def _changes(event: RawEvent, table: Table, op: str, pos: int) -> Iterator[Chang
             raise _row_error(event, table, pos, error) from error
         pos = behind
         yield (images[0] if op != "c" else None), (images[-1] if op != "d" else None)
+    if pos != end:
+        raise _images_error(event, table, pos, ValueError("it ends before its first row"))
 
 
 def _images_error(event: RawEvent, table: Table, pos: int, error: Exception) -> LtvError:
@@ -273,6 +277,8 @@ def _row_error(event: RawEvent, table: Table, pos: int, error: Exception) -> Ltv
         if nulls >> index & 1:
             continue
         try:
+            if value_skipper(column)(data, pos)[1] > len(data):
+                break
             _, pos = (value_decoder if index in kept else value_skipper)(column)(data, pos)
         except (ValueError, IndexError, struct.error) as failure:
             if pos < len(data) and not isinstance(failure, struct.error):

@@ -152,11 +152,17 @@ def _parse(data: bytes, mariadb: bool) -> TableLayout:
     for _ in range(2):
         end = pos + 1 + data[pos]
         names.append(data[pos + 1 : end].decode("utf-8"))
+        if data[end]:
+            raise ValueError("a name does not end where it should")
         pos = end + 1
     count, pos = read_lenenc(data, pos)
     kinds = data[pos : pos + count]
+    if not count or len(kinds) != count:
+        raise ValueError(f"{count} columns")
     size, pos = read_lenenc(data, pos + count)
     shapes = list(_shapes(kinds, data[pos : pos + size]))
+    if not all(_is_possible(*shape) for shape in shapes):
+        raise ValueError("column metadata that no type has")
     pos += size
     nullable = data[pos : pos + (count + 7) // 8]
     pos += len(nullable)
@@ -169,6 +175,23 @@ def _parse(data: bytes, mariadb: bool) -> TableLayout:
         fields[field] = data[pos : pos + size]
         pos += size
     return _layout(names[0], names[1], shapes, nullable, fields, mariadb)
+
+
+_MOST = {
+    **dict.fromkeys((BLOB, GEOMETRY, JSON, VECTOR, COMPRESSED_BLOB), 4),
+    **dict.fromkeys(_FRACTIONAL, 6),
+    ENUM: 2,
+    SET: 8,
+}
+"""Of `Column.a`."""
+
+
+def _is_possible(kind: int, a: int, b: int) -> bool:
+    if kind == DECIMAL:
+        return 0 < a <= 65 and b <= a
+    if kind == BIT:
+        return 0 < b <= 64 and a == (b + 7) // 8
+    return a <= _MOST.get(kind, a) and (a > 0 or kind not in _MOST or kind in _FRACTIONAL)
 
 
 def _shapes(kinds: bytes, metadata: bytes) -> Iterator[tuple[int, int, int]]:
@@ -290,6 +313,8 @@ def _layout(
     names = [f"@{index + 1}" for index in range(len(kinds))]
     if 4 in fields:
         names = [name.decode("utf-8") for name in _strings(fields[4], 0, len(kinds))[0]]
+        if len(set(names)) != len(names):
+            raise ValueError("two columns of one name")
     visible = dict(enumerate(_bits(fields.get(12, b""))))
     columns = tuple(
         Column(
@@ -311,4 +336,6 @@ def _layout(
     elif 9 in fields:
         numbers = _numbers(fields[9])
         primary_key, prefix_key = tuple(numbers[::2]), any(numbers[1::2])
+    if primary_key is not None and not all(index < len(columns) for index in primary_key):
+        raise ValueError(f"a primary key of {len(primary_key)} columns, not all of which are there")
     return TableLayout(schema, table, columns, primary_key, prefix_key, 4 in fields)

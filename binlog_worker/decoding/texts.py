@@ -15,7 +15,7 @@ from binlog_worker.decoding.charsets import BINARY, is_utf8, text_decoder
 from binlog_worker.decoding.column_compression import decompressed
 from binlog_worker.decoding.floats import vector
 from binlog_worker.decoding.json_text import json_text
-from binlog_worker.decoding.network_addresses import inet4_text, inet6_text, uuid_text
+from binlog_worker.decoding.network_addresses import inet4_text, inet6_text, uuid_text, whole
 from binlog_worker.decoding.table_map import Column
 from schemas.errors import UnsupportedColumn
 
@@ -48,8 +48,8 @@ def text(column: Column) -> Decoder:
     if collation is None:
         raise column.unsupported("is logged without its character set", FULL_METADATA)
     if collation == BINARY:
-        width = column.a if column.kind == t.STRING else 0
-        convert = base64_text if not width else lambda raw: base64_text(raw.ljust(width, b"\0"))
+        width = column.a if column.kind == t.STRING else None
+        convert = base64_text if width is None else lambda raw: base64_text(whole(raw, width))
     elif is_utf8(collation) and column.kind not in _COMPRESSED:
         return _utf8(column)
     else:

@@ -271,6 +271,8 @@ class Dump:
                     length = len(raw) + 1
                 else:
                     if have < length + 4:
+                        if size != length - 1 and not status:  # what follows may never come
+                            raise self._broken(f"event of {size} bytes in a packet of {length}")
                         self._receive(length + 4)
                         buffer, used = self._buffer, self._used
                     raw = buffer[used + 5 : used + 4 + length]
@@ -348,6 +350,8 @@ class Dump:
                 if crc32(raw) != CRC_RESIDUE and crc32(_not_in_use(raw)) != CRC_RESIDUE:
                     raise CorruptBinlog("checksum of FORMAT_DESCRIPTION is wrong", position=self.at)
                 self._checksum = True
+            elif crc32(raw[:-5] + b"\1" + raw[-4:]) == CRC_RESIDUE:
+                raise CorruptBinlog("FORMAT_DESCRIPTION without checksums has one", position=self.at)
             else:
                 self._checksum = False
             return data

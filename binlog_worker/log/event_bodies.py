@@ -10,11 +10,11 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from binlog_worker.decoding.charsets import text_decoder
+from binlog_worker.decoding.charsets import BINARY, UTF8MB4, text_decoder
 from schemas.errors import IncidentInBinlog, UnsupportedEvent
+from schemas.sequence import LIMITS, binlog_number
 
 HEADER_SIZE = 19
-UTF8MB4_GENERAL_CI = 45
 
 
 class Rotate(NamedTuple):
@@ -75,9 +75,10 @@ def read_lenenc(data: bytes, pos: int) -> tuple[int, int]:
 def parse_rotate(data: bytes) -> Rotate:
     """Body: position 8, file name to the end."""
     body = HEADER_SIZE + 8
-    if len(data) <= body:
-        raise ValueError("no file name")
-    return Rotate(data[body:].decode("utf-8"), int.from_bytes(data[HEADER_SIZE:body], "little"))
+    file, position = data[body:].decode("utf-8"), int.from_bytes(data[HEADER_SIZE:body], "little")
+    if binlog_number(file)[1] > LIMITS[1] or position > LIMITS[2] >> 1:
+        raise ValueError(f"no place of a log: {file[:80]}:{position}")
+    return Rotate(file, position)
 
 
 def parse_format_description(data: bytes) -> FormatDescription:
@@ -157,7 +158,10 @@ def _query(data: bytes, more: int) -> Query:
         statement = text.decode("ascii")
     else:
         collation = client_collation(data[status:db])
-        statement = text_decoder(UTF8MB4_GENERAL_CI if collation is None else collation)(text)
+        if collation == BINARY:  # names in UTF-8, and whatever bytes in comments
+            statement = text.decode("utf-8", "backslashreplace")
+        else:
+            statement = text_decoder(UTF8MB4 if collation is None else collation)(text)
     return Query(thread_id, seconds, error, data[db : sql - 1].decode("utf-8"), statement)
 
 
@@ -166,9 +170,9 @@ _BEGIN = b"BEGIN"
 
 def is_begin(data: bytes, start: int, stop: int) -> bool:
     """Whether the Query event at data[start:stop] is BEGIN, by its bytes: every transaction has one."""
-    if data[stop - len(_BEGIN) : stop] != _BEGIN:
-        return False
     head = start + HEADER_SIZE
+    if data[stop - len(_BEGIN) : stop] != _BEGIN or stop - head < _QUERY.size:
+        return False
     status = int.from_bytes(data[head + 11 : head + 13], "little")
     return stop == head + _QUERY.size + status + data[head + 8] + 1 + len(_BEGIN)
 
@@ -220,5 +224,5 @@ def parse_incident(data: bytes) -> None:
     message = data[HEADER_SIZE + 3 :].decode("utf-8", "backslashreplace")
     raise IncidentInBinlog(
         f"the server lost changes: incident {number} {message}".rstrip(),
-        hint="start behind it with --epoch N --from FILE:POSITION; rows changed in it stay as they were",
+        hint="the rows changed in it are in no log: load the tables again",
     )

@@ -6,6 +6,7 @@ knowledge base "GTID_EVENT". `data` is header and body without the checksum.
 
 from __future__ import annotations
 
+import re
 import struct
 from functools import lru_cache
 from typing import NamedTuple
@@ -61,7 +62,7 @@ def parse_gtid(data: bytes) -> Gtid:
     sequence number 8, immediate commit 7 (highest bit: original commit 7 follows), transaction length
     (length-encoded)."""
     sid, number = _HEAD.unpack_from(data, HEADER_SIZE + 1)
-    text = "" if data[4] == ANONYMOUS_GTID else f"{_uuid(sid)}:{number}"
+    text = "" if data[4] == ANONYMOUS_GTID else f"{_uuid(sid)}:{_transaction(number)}"
     pos, end = HEADER_SIZE + 25, len(data)
     if end < pos + 17 or data[pos] != 2:
         return Gtid(text, 0, 0, 0, 0, 0)
@@ -91,6 +92,16 @@ def _varlen(data: bytes, pos: int) -> tuple[int, int]:
     return int.from_bytes(raw, "little") >> shift, pos + extra + 1
 
 
+def _transaction(number: int) -> int:
+    """Raises ValueError where no transaction has such a number."""
+    if not 0 < number < 1 << 63:
+        raise ValueError(f"transaction number {number}")
+    return number
+
+
+_NAME = re.compile("[a-z_][a-z0-9_]{0,31}")
+"""Of a tag: MySQL manual "GTID Format and Storage"."""
+
 _SID, _TAG, _SIGNED, _LAST = 1, 3, (2, 4, 5), 11
 _NUMBER, _COMMITTED, _SEQUENCE, _IMMEDIATE, _ORIGINAL, _LENGTH = 2, 4, 5, 6, 7, 8
 
@@ -117,6 +128,8 @@ def parse_gtid_tagged(data: bytes) -> Gtid:
         elif field == _TAG:
             size, pos = _varlen(data, pos)
             tag = data[pos : pos + size].decode("ascii")
+            if tag and not _NAME.fullmatch(tag):
+                raise ValueError(f"tag {tag!r}")
             pos += size
         elif field <= _LAST:
             value, pos = _varlen(data, pos)
@@ -125,7 +138,9 @@ def parse_gtid_tagged(data: bytes) -> Gtid:
             raise UnsupportedEvent(f"GTID_TAGGED with unknown field {field}")
         else:
             break
-    uuid, number, immediate = _uuid(bytes(sid)), fields[_NUMBER], fields.get(_IMMEDIATE, 0)
+    uuid, number, immediate = _uuid(bytes(sid)), _transaction(fields[_NUMBER]), fields.get(_IMMEDIATE, 0)
+    if immediate >= _HAS_ORIGINAL:
+        raise ValueError(f"committed at {immediate}")
     return Gtid(
         f"{uuid}:{tag}:{number}" if tag else f"{uuid}:{number}",
         fields.get(_COMMITTED, 0),

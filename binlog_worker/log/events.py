@@ -17,7 +17,7 @@ from binlog_worker.log import event_gtids as gtids
 from binlog_worker.log.event_bodies import HEADER_SIZE, FormatDescription, Heartbeat, Query, Rotate, Stop, Xid
 from binlog_worker.log.event_gtids import Gtid, MariadbGtid
 from binlog_worker.xa.xids import XaPrepare, parse_xa_prepare
-from schemas.errors import CorruptBinlog, LtvError, UnsupportedEvent
+from schemas.errors import CorruptBinlog, IncidentInBinlog, LtvError, UnsupportedEvent
 
 __all__ = [
     "EVENT_KINDS",
@@ -169,6 +169,8 @@ def parse(event: RawEvent) -> Parsed:
         return kind.parser(event.data)
     except LtvError as error:
         error.position = error.position or event.at
+        if isinstance(error, IncidentInBinlog):
+            error.hint = f"start behind it with `--epoch N --from {event.file}:{event.end}`; {error.hint}"
         if isinstance(error, UnsupportedEvent):
             metrics.UNSUPPORTED.labels(kind.name).inc()
         raise

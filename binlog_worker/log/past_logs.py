@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from binlog_worker.log.compressed import PlainEvents
 from binlog_worker.log.dump import UNREGISTERED, Dump
 from binlog_worker.log.events import RawEvent
-from binlog_worker.server import login, read_logs
+from binlog_worker.server import login
 from binlog_worker.stopping import Stopping
 from binlog_worker.xa.prepared import PastLogs
 from schemas.checkpoint import Place
 from schemas.config import ShopConfig
+from schemas.server_logs import read_logs
 from schemas.source import describe_server
 
 if TYPE_CHECKING:

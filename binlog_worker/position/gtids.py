@@ -15,7 +15,6 @@ from schemas.errors import UsageError
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TAG = re.compile(r"[a-z_][a-z0-9_]{0,31}")
-_OWNED_START, _OWNED = re.compile(r"(?=[0-9a-f]{8}-[0-9a-f]{4}-)"), re.compile(r":(\d+)#")
 _INTERVAL = re.compile(r"(\d{1,19})(?:-(\d{1,19}))?")
 _MARIADB = re.compile(r"(\d{1,10})-(\d{1,10})-(\d{1,20})")
 
@@ -202,16 +201,6 @@ def split_mariadb(gtid: str) -> tuple[int, int, int]:
 def parse_gtids(text: str, flavor: str) -> GtidSet:
     """`flavor` is that of `schemas.source.Server`. Raises ValueError."""
     return MariadbGtids.parse(text) if flavor == "mariadb" else MysqlGtids.parse(text)
-
-
-def parse_owned(text: str) -> frozenset[str]:
-    """MySQL's gtid_owned, the transactions underway: `uuid[:tag]:number#thread:number#thread`, one after the other with
-    or without anything in between."""
-    found = set()
-    for part in _OWNED_START.split(text.lower()):
-        numbers = _OWNED.findall(part)
-        found |= {f"{part[: part.index(f':{numbers[0]}#')]}:{number}" for number in numbers}
-    return frozenset(found)
 
 
 def parse_from_gtids(text: str, flavor: str) -> GtidSet:

@@ -10,37 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from binlog_worker.position.failover import Standing, missing, way_on
-from schemas.checkpoint import Checkpoint, Identity, Place
+from schemas.checkpoint import Checkpoint, Place
 from schemas.errors import PurgedBinlog, SourceChanged, UsageError
-from schemas.sequence import LIMITS, binlog_number
-
-
-class Log(NamedTuple):
-    """A binlog file that the server has, and its size in bytes."""
-
-    name: str
-    size: int
-
-
-class ServerLogs(NamedTuple):
-    """What the server says of its binlog: who it is, the files that it has (oldest first), and where it writes now."""
-
-    server: str  # server_uuid; MariaDB: server_id
-    logs: tuple[Log, ...]
-    current: Place
-
-    @property
-    def base(self) -> str:
-        return binlog_number(self.current.file)[0]
-
-    def sizes(self) -> dict[str, int]:
-        """Of every file; the newest may have grown between the two questions."""
-        sizes = {log.name: log.size for log in self.logs}
-        sizes[self.current.file] = max(self.current.position, sizes.get(self.current.file, 0))
-        return sizes
-
-    def identity(self) -> Identity:
-        return Identity(self.server, self.base)
+from schemas.sequence import LIMITS
+from schemas.server_logs import ServerLogs, differences, is_purged
 
 
 def check_identity(
@@ -55,31 +28,20 @@ def check_identity(
     transactions that were delivered, where that can be known.
     """
     stored, place = checkpoint.identity, checkpoint.place
-    reasons = []
-    if stored.server != found.server:
-        reasons.append(f"the server is {found.server}, the checkpoint is of {stored.server}")
-    if stored.base != found.base:
-        reasons.append(f"its logs are named {found.base}, the checkpoint's {stored.base}")
-    if not reasons and place.order[:2] > found.current.order[:2]:
-        reasons.append(f"it writes at {found.current}, below the checkpoint's {place}: reset, or restored?")
-    if not reasons:
-        sizes = found.sizes()
-        oldest = found.logs[0].name if found.logs else found.current.file
-        if place.file not in sizes and binlog_number(place.file)[1] < binlog_number(oldest)[1]:
-            raise PurgedBinlog(
-                f"the server no longer has {place.file}; its oldest log is {oldest}",
-                position=str(place),
-                hint="what was logged in between is lost; go on with"
-                f" `--epoch {checkpoint.epoch + 1} --from earliest`: rows changed meanwhile stay as they were"
-                " until they change again. Keep logs longer than any outage (binlog_expire_logs_seconds)",
-            )
-        if place.file not in sizes:
-            reasons.append(f"it has no {place.file}, although older and newer logs are there")
-        elif place.position > sizes[place.file]:
-            reasons.append(f"its {place.file} ends at {sizes[place.file]}, below the checkpoint's {place}")
+    reasons = differences(stored, place, found)
     if reasons:
         known = standing() if stored.server != found.server else None  # a server that was reset gives its GTIDs anew
         raise changed(reasons, checkpoint, found.current, tables, known)
+    if is_purged(place, found):
+        raise PurgedBinlog(
+            f"the server no longer has {place.file}; its oldest log is {found.oldest}: what was logged from {place} to"
+            f" the start of {found.oldest} is lost to the stream",
+            position=str(place),
+            hint="run `ltv-pipeline batch`, which reads all configured tables again and moves the checkpoint past what"
+            f" is lost, then `binlog-worker run` again (without a warehouse to load: `--epoch {checkpoint.epoch + 1}"
+            " --from earliest`, and rows changed meanwhile stay as they were until they change again). Keep logs longer"
+            " than any outage (binlog_expire_logs_seconds)",
+        )
 
 
 def changed(

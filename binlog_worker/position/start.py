@@ -21,7 +21,7 @@ from binlog_worker.position.gtids import (
     parse_gtids,
     split_mariadb,
 )
-from binlog_worker.position.identity import Beginning, ServerLogs, check_identity
+from binlog_worker.position.identity import Beginning, check_identity
 from binlog_worker.position.pass_over import MariadbPassOver, MysqlPassOver, PassOver, parse_pass_over
 from binlog_worker.server import (
     gtids_below,
@@ -29,11 +29,12 @@ from binlog_worker.server import (
     logged_before,
     read_mariadb_history,
     read_mysql_history,
-    read_position,
 )
 from schemas.checkpoint import NEW_START, Checkpoint, Place
 from schemas.errors import BadPosition, CheckpointError, PurgedBinlog, SourceChanged, UsageError
+from schemas.log_position import read_position
 from schemas.sequence import binlog_number
+from schemas.server_logs import ServerLogs
 from schemas.source import Server
 
 if TYPE_CHECKING:

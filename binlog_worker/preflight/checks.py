@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from binlog_worker.position.identity import ServerLogs, check_identity
+from binlog_worker.position.identity import check_identity
 from binlog_worker.preflight.facts import Facts
 from binlog_worker.preflight.findings import Finding, Level, fail, ok, warn
 from binlog_worker.preflight.table_checks import check_tables
@@ -12,6 +12,7 @@ from schemas.checkpoint import Checkpoint, PreparedXa
 from schemas.config import ShopConfig
 from schemas.errors import LtvError
 from schemas.sequence import binlog_number
+from schemas.server_logs import ServerLogs
 
 SHORTEST_RETENTION_S = 86_400
 LARGEST_CLOCK_DIFFERENCE_S = 2.0
@@ -149,12 +150,12 @@ def check_start(facts: Facts, checkpoint: Checkpoint | None, tables: list[str]) 
     if facts.logs is None:
         return
     if checkpoint is None:
-        oldest = facts.logs.logs[0].name if facts.logs.logs else facts.logs.current.file
+        oldest = facts.logs.oldest
         if binlog_number(oldest)[1] > 1:
             yield warn(
                 f"no checkpoint; the oldest log is {oldest}",
-                "what was written before it is not in the logs",
-                "rows that never change again will be missing in the warehouse",
+                "what was written before it is not in the logs: rows that never change again would be missing",
+                "run `ltv-pipeline batch`, which loads the tables and writes a checkpoint, then `binlog-worker run`",
             )
         else:
             yield ok(f"no checkpoint; `run` starts with the first log, {oldest}")

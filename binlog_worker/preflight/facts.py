@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from binlog_worker.position.identity import ServerLogs
-from binlog_worker.server import clock_difference, read_logs
+from binlog_worker.server import clock_difference
 from schemas.catalogue import Cascade, CatalogueTable, read_cascades, read_table_names, read_tables, table_refusal
 from schemas.config import ShopConfig
 from schemas.errors import SourceRefused
+from schemas.server_logs import ServerLogs, read_logs
 from schemas.source import Server, describe_server, rows
 
 if TYPE_CHECKING:

@@ -21,6 +21,8 @@ GENERATED_LEFT_OUT = (11, 0)
 TRANSACTIONAL = frozenset({"innodb", "rocksdb", "ndbcluster", "tokudb", ""})
 KEYED_ROLES = ("orders", "charges", "refunds", "customers")
 AMOUNTS = ("amount", "unit_amount")
+CURRENCY_ROLES = ("orders", "charges", "refunds")
+NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "bit")
 BYTES_AS_LABELS = ("(x'", ",x'", "?")
 """How MySQL and MariaDB show labels of an ENUM CHARACTER SET binary that are no text."""
 
@@ -118,15 +120,23 @@ def _types(table: CatalogueTable, config: ShopConfig) -> Iterator[Finding]:
             yield fail(
                 f"{table.name}.{column.name} is {column.full_type[:60]}", reason, "exclude the column in shop.yaml"
             )
-    amounts = {
-        definition.source_column(name) for _, definition in config.roles_of.get(table.name, []) for name in AMOUNTS
-    }
+    roles = config.roles_of.get(table.name, [])
+    mapped = [definition.columns[name] for _, definition in roles for name in AMOUNTS if name in definition.columns]
+    amounts = {name for column in mapped for name in (column.column, *column.plus, *column.minus)}
     for column in table.columns:
         if column.name in amounts and column.type in ("float", "double"):
             yield warn(
                 f"{table.name}.{column.name} is a {column.type}",
                 "it does not hold cents exactly",
                 "make it DECIMAL, such as DECIMAL(12,2)",
+            )
+    codes = {definition.source_column("currency") for role, definition in roles if role in CURRENCY_ROLES}
+    for column in table.columns:
+        if column.name in codes and column.type in NUMBERS and config.currencies is None:
+            yield fail(
+                f"{table.name}.{column.name} is {column.full_type[:60]}",
+                "a number does not say which currency it is",
+                "set `currencies` in shop.yaml, such as {1: EUR, 2: USD}",
             )
 
 

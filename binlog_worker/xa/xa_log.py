@@ -59,7 +59,7 @@ class TablesNamed:
 
     def add(self, table_map: RawEvent) -> None:
         if len(self._found) <= MOST_TABLES:
-            self._found[_table_name(table_map.data)] = None
+            self._found[_table_name(table_map)] = None
 
     def names(self) -> tuple[str, ...] | None:
         """None: more than are named."""
@@ -168,9 +168,12 @@ def transaction_events(log: Iterable[RawEvent], wanted: PreparedXa, end: int | N
     raise CorruptBinlog(f"XA transaction {wanted.xid} does not begin there, or does not end", position=at)
 
 
-def _table_name(data: bytes) -> str:
-    """Of a TABLE_MAP: see `table_map`."""
-    pos = HEADER_SIZE + 8
-    schema = data[pos + 1 : pos + 1 + data[pos]]
-    pos += 2 + data[pos]
-    return f"{schema.decode()}.{data[pos + 1 : pos + 1 + data[pos]].decode()}"
+def _table_name(table_map: RawEvent) -> str:
+    """See `table_map`. Raises CorruptBinlog."""
+    data, pos = table_map.data, HEADER_SIZE + 8
+    try:
+        schema = data[pos + 1 : pos + 1 + data[pos]]
+        pos += 2 + data[pos]
+        return f"{schema.decode()}.{data[pos + 1 : pos + 1 + data[pos]].decode()}"
+    except (ValueError, IndexError) as error:
+        raise CorruptBinlog(f"malformed TABLE_MAP event: {error}", position=table_map.at) from error

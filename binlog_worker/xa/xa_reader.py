@@ -52,6 +52,8 @@ class XaReader(ABC):
             raise CorruptBinlog("an XA transaction has no XA_PREPARE", position=event.at)
 
     def _xa_statement(self, event: RawEvent, statement: Statement) -> Iterable[Changes | Reload]:
+        if statement.kind is not Kind.XA_END:
+            self._refuse_open_xa(event)
         if statement.kind is Kind.XA_START:
             return self._begin_xa(event, statement.xid)
         if statement.kind is Kind.XA_COMMIT and not self._passed_over:

@@ -62,7 +62,7 @@ SQL = (
 
 
 class Change(NamedTuple):
-    """`images`: of columns in alphabetical order the texts, before and after in one; `-` is NULL."""
+    """An image is the texts of its values in one, in the order of the columns; `-` is NULL."""
 
     op: str
     table: str

@@ -17,8 +17,7 @@ from binlog_worker.log.dump import Dump
 from binlog_worker.log.events import HEARTBEAT, HEARTBEAT_V2
 from demo.servers import MariaDB, ensure_mariadb
 from tests.conftest import Server
-from tests.corrupt import life
-from tests.corrupt.every_type import FILL
+from tests.corrupt import every_type, life
 from tests.corrupt.recordings import CHECKSUMS, FOLDER, LIFE, TYPES
 
 SERVER_ID = 3_141_592
@@ -42,7 +41,7 @@ def recorded(server: Server, begin: tuple[str, int]) -> bytes:
     sockets: list[RecordingSocket] = []
 
     def connect() -> Any:
-        connection = server.connect(ssl_disabled=True)  # what is received is to be kept as it is
+        connection: Any = server.connect(ssl_disabled=True)  # what is received is to be kept as it is
         execute_command = connection._execute_command
 
         def execute(command: int, body: Any) -> None:
@@ -117,8 +116,10 @@ class Recorder:
         return recorded(self.server, begin)
 
     def record_types(self) -> bytes:
+        for sql in every_type.TABLES[self.server.flavor]:
+            self._run(sql)
         begin = self.position()
-        for sql in FILL[self.server.flavor]:
+        for sql in every_type.FILL[self.server.flavor]:
             self._run(sql)
         return recorded(self.server, begin)
 

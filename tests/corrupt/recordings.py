@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -15,7 +15,7 @@ from binlog_worker.ddl.statement_changes import Reload
 from binlog_worker.log import events
 from binlog_worker.log.compressed import PlainEvents
 from binlog_worker.log.dump import Dump
-from binlog_worker.log.events import HEADER
+from binlog_worker.log.events import HEADER, RawEvent
 from binlog_worker.position.gtids import parse_gtids
 from binlog_worker.reader import Reader
 from binlog_worker.sinks.packer import PackedSchema
@@ -23,7 +23,7 @@ from binlog_worker.xa.prepared import PreparedTransactions
 from schemas.checkpoint import Place
 from schemas.config import ShopConfig
 from schemas.config_file import parse_config
-from schemas.errors import LtvError
+from schemas.errors import LtvError, SourceUnavailable
 from tests.past_logs import RecordedLogs
 
 FOLDER = Path(__file__).parent
@@ -82,13 +82,13 @@ class Recording:
         file, start, transaction, begun = "", 0, 0, False
         for raw in raws:
             _, kind, _, size, end, flags = HEADER.unpack_from(raw)
-            artificial = bool(flags & events.FLAG_ARTIFICIAL)
+            logged = end and not flags & events.FLAG_ARTIFICIAL and kind != events.HEARTBEAT
             if kind in GTIDS:
                 transaction, begun = transaction + 1, True
-            elif end and not artificial and kind in (events.ROTATE, events.FORMAT_DESCRIPTION):
+            elif kind in (events.ROTATE, events.FORMAT_DESCRIPTION, events.HEARTBEAT):
                 begun = False
-            yield Recorded(kind, raw, file, end - size if end and not artificial else start, transaction * begun)
-            start = end if end and not artificial else start
+            yield Recorded(kind, raw, file, end - size if logged else start, transaction * begun)
+            start = end if logged else start
             if kind == events.ROTATE:
                 name = raw[27:-4] if crc32(raw) == 0x2144DF1C else raw[27:]
                 file, start = name.decode(), int.from_bytes(raw[19:27], "little")
@@ -115,12 +115,27 @@ class Line(NamedTuple):
     schema: bytes
 
 
+def is_prefix(lines: Sequence[Line], whole: Sequence[Line]) -> bool:
+    """Whether they are the first ones of `whole` from some place on."""
+    if not lines:
+        return True
+    first = whole.index(lines[0])
+    return whole[first : first + len(lines)] == lines
+
+
 class Outcome(NamedTuple):
     """`error` is what ended it; a server that has nothing more to send closes the connection."""
 
     lines: list[Line]
     error: LtvError | None
     place: Place
+
+    def in_order(self) -> list[Line]:
+        """Of the log: what is received at once is grouped by tables, each of which is in order."""
+        for table in {line.table for line in self.lines}:
+            sequences = [line.sequence for line in self.lines if line.table == table]
+            assert sequences == sorted(set(sequences))
+        return sorted(self.lines, key=lambda line: line.sequence)
 
 
 class _Connection:
@@ -162,7 +177,7 @@ class _Connection:
 def shop() -> ShopConfig:
     return parse_config(
         "time_zone: UTC\ncurrency: EUR\nmirror: [shop.items]\ntables: {orders: {name: shop.orders, columns:"
-        " {id: id, customer_id: id, ordered_at: order_date, amount: amount, status: status}}}\n"
+        " {id: id, customer_id: note, ordered_at: order_date, amount: amount, status: status}}}\n"
     )
 
 
@@ -174,20 +189,19 @@ def a_reader(
     return Reader(shop(), writer, begin, schemas or {}, prepared, gtids=parse_gtids("", flavor))
 
 
-_MADE_AT = re.compile(rb'"ts_ms":\d+}$')
-
-
 def lines_of(made: Iterable[Any]) -> Iterator[Line]:
     for change in made:
         if isinstance(change, Reload):
-            yield Line(change.table, change.sequence, change.committed_at, _MADE_AT.sub(b"", change.line), b"")
+            yield Line(change.table, change.sequence, change.committed_at, _timeless(change.line), b"")
             continue
         schema = change.schema
         for index, line in enumerate(change.lines):
-            made_at = line.rindex(b',"ts_ms":')
-            yield Line(
-                schema.schema.table, change.sequence(index), change.committed(index), line[:made_at], schema.line
-            )
+            sequence, committed_at = change.sequence(index), change.committed(index)
+            yield Line(schema.schema.table, sequence, committed_at, _timeless(line), schema.line)
+
+
+def _timeless(line: bytes) -> bytes:
+    return line[: line.rindex(b',"ts_ms":')] + b"}"
 
 
 def read(reader: Reader, flavor: str, stream: bytes, *, ahead: bool = True) -> Outcome:
@@ -210,10 +224,34 @@ def read(reader: Reader, flavor: str, stream: bytes, *, ahead: bool = True) -> O
     return Outcome(lines, None, reader.place)
 
 
+@cache
+def past_logs(flavor: str, checksum: str) -> RecordedLogs:
+    """What `life` has in each file, for the rows of XA transactions that began below where a reader does."""
+    recording, files = life(flavor, checksum), dict[str, list[RawEvent]]()
+    connection = _Connection(VERSIONS[flavor], recording.stream)
+    dump = Dump(lambda: connection, 7, *recording.begin[:2], heartbeat=1, read_timeout=5)
+    with contextlib.suppress(SourceUnavailable), contextlib.closing(dump):
+        for event in PlainEvents(dump):
+            if event.end > event.position:
+                files.setdefault(event.file, []).append(event)
+    return RecordedLogs(files)
+
+
+@cache
+def seen_schemas(flavor: str, checksum: str) -> Mapping[str, PackedSchema]:
+    """Of the tables in `life`, as a reader knows them in the end."""
+    recording = life(flavor, checksum)
+    reader = a_reader(flavor, recording.begin)
+    read(reader, flavor, recording.stream)
+    return reader._schemas
+
+
 def read_stream(recording: Recording, stream: bytes, *, ahead: bool = True) -> Outcome:
     """By a reader that begins where the recording does."""
     return read(a_reader(recording.flavor, recording.begin), recording.flavor, stream, ahead=ahead)
 
 
-def joined(recorded: Sequence[Recorded]) -> bytes:
-    return framed(event.raw for event in recorded)
+@cache
+def right_lines(recording: Recording) -> Sequence[Line]:
+    """What comes of it when nothing is wrong."""
+    return read_stream(recording, recording.stream).in_order()

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from binlog_worker.decoding.charset_codecs import decoder_of
 from binlog_worker.decoding.charsets import charset_of_collation
+from schemas.charset_codecs import decoder_of
 from tests.oracle.source import Source
 
 REPLACED = "\ufffd"

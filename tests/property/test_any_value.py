@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from binlog_worker.decoding.floats import shortest_single
+from schemas.singles import shortest_single
 from tests.builders import apply, event, memory, message, rows, schema, shop
 
 CONFIG = shop(mirror=["shop.any"])

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from binlog_worker.position.identity import Log, ServerLogs
 from binlog_worker.preflight.checks import (
     check_clock,
     check_grants,
@@ -23,6 +22,7 @@ from schemas.catalogue import Cascade, CatalogueColumn, CatalogueTable, wire_typ
 from schemas.checkpoint import Checkpoint, Identity, Place, PreparedXa
 from schemas.config import ShopConfig
 from schemas.config_file import parse_config
+from schemas.server_logs import Log, ServerLogs
 from schemas.source import Server
 
 CONFIG = """
@@ -252,6 +252,21 @@ def test_an_excluded_column_may_be_of_any_type() -> None:
 )
 def test_tables_that_call_for_a_warning(changes: dict[str, Any]) -> None:
     only(tables(with_table(**changes)), Level.WARN)
+
+
+def test_a_currency_that_is_a_number_needs_its_list() -> None:
+    facts = with_table(columns=(*ORDERS.columns, column("code", "int", "int unsigned")))
+    text = CONFIG.replace("columns: {id: id", "columns: {currency: code, id: id")
+    assert "set `currencies` in shop.yaml" in only(tables(facts, parse_config(text)), Level.FAIL)
+    assert levels(tables(facts, parse_config(text + "currencies: {1: EUR}\n"))) == {Level.OK}
+
+
+def test_all_parts_of_an_amount_are_looked_at() -> None:
+    text = CONFIG.replace("amount: amount", "amount: {column: amount, minus: [rebate]}")
+    assert text != CONFIG
+    assert "has no column rebate" in only(tables(FACTS, parse_config(text)), Level.FAIL)
+    facts = with_table(columns=(*ORDERS.columns, column("rebate", "double")))
+    assert "does not hold cents exactly" in only(tables(facts, parse_config(text)), Level.WARN)
 
 
 def test_missing_table_and_missing_grant() -> None:

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from schemas.config import Condition, comparable, read_password
-from schemas.config_file import load_config, parse_config, presets
+from schemas.config_file import load_config, parse_config
 from schemas.errors import ConfigError
+from schemas.presets import presets
 from schemas.tls import Tls
 from tests.builders import MAPPED, shop, tables, with_columns
 
@@ -24,6 +25,10 @@ time_zone: Europe/Paris
 currency: EUR
 preset: case_study
 """
+ITEMS: dict[str, Any] = {
+    "name": "shop.items",
+    "columns": {"order_id": "order_id", "product": "name", "quantity": "quantity"},
+}
 ORDERS = "tables:\n  orders: {name: shop.orders, columns: {id: id, customer_id: c, ordered_at: d, amount: a}}\n"
 
 
@@ -53,7 +58,41 @@ def test_a_good_one() -> None:
 
 @pytest.mark.parametrize("preset", presets())
 def test_every_preset_is_good(preset: str) -> None:
-    assert parse_config(f"preset: {preset}\ntime_zone: UTC\ncurrency: EUR\n").tables
+    assert parse_config(f"preset: {preset}\ntime_zone: UTC\ncurrency: EUR\ncurrencies: {{1: EUR}}\n").tables
+
+
+def test_a_preset_with_other_names() -> None:
+    text = "preset: {name: woocommerce, database: my shop, prefix: wp_2_}\ntime_zone: UTC\n"
+    config = parse_config(text)
+    assert {table.name for table in config.tables.values()} == {
+        "my shop.wp_2_wc_orders",
+        "my shop.wp_2_wc_order_product_lookup",
+        "my shop.wp_2_users",
+    }
+    plain = parse_config("preset: {name: magento, prefix: ''}\ntime_zone: UTC\n")
+    assert plain.tables["refunds"].name == "magento.sales_creditmemo"
+    presta = parse_config("preset: {name: prestashop, prefix: x_}\ntime_zone: UTC\ncurrencies: {1: EUR}\n")
+    assert [table.name for table in presta.mirror] == ["prestashop.x_order_payment"]
+
+
+def test_of_a_presets_tables_each_role_may_be_replaced_or_taken_away() -> None:
+    charges = {**MAPPED["charges"], "name": "other.payments"}
+    config = parse_config(yaml.safe_dump({**yaml.safe_load(GOOD), "tables": {"charges": charges, "customers": None}}))
+    assert {role: table.name for role, table in config.tables.items()} == {
+        "orders": "shop.orders",
+        "order_items": "shop.order_items",
+        "charges": "other.payments",
+    }
+
+
+def test_a_preset_says_what_only_the_shop_knows() -> None:
+    text = "preset: {name: prestashop, database: a`b, prefix: x_}\ntime_zone: UTC\n"
+    assert "preset.database" in problems(text)[0]
+    (missing,) = problems(text.replace("`", ""))
+    assert missing.startswith("currencies: missing; PrestaShop numbers its currencies")
+    assert "FROM `ab`.`x_currency`" in missing
+    own = "tables: {orders: {name: a.b, columns: {id: i, customer_id: c, ordered_at: d, amount: a, currency: code}}}\n"
+    assert parse_config(text.replace("`", "") + "counted:\n" + own).currencies is None
 
 
 def test_what_stands_in_the_file_wins_over_its_preset() -> None:
@@ -116,6 +155,14 @@ tables:
         ({"checkpoint": ""}, "checkpoint:"),
         ({"allow_cascades": "perhaps"}, "allow_cascades:"),
         ({"preset": "case_studdy"}, "none of case_study"),
+        ({"preset": {"name": "case_studdy"}}, "line 3: preset: 'case_studdy' is none of case_study"),
+        ({"preset": {"name": "case_study", "prefix": "a.b"}}, "line 4: preset.prefix"),
+        ({"preset": {"name": "case_study", "database": "a.b"}}, "preset.database"),
+        ({"preset": {"name": "case_study", "databse": "a"}}, "preset.databse: unknown key"),
+        ({"preset": {"prefix": "a"}}, "preset.name"),
+        ({"preset": 5}, "preset"),
+        ({"currencies": {1: "euro"}}, "found 'euro'"),
+        ({"currencies": ["EUR"]}, "currencies"),
         ({"mirror": ["stock"]}, "must be database.table"),
         ({"mirror": ["shop.orders"]}, "mirrored already through its role"),
         ({"mirror": ["other.Orders"]}, "the warehouse has a table of its own by that name"),
@@ -126,10 +173,11 @@ tables:
         ({"counted": {"column": "state", "in": ["x"]}}, "'state' is not among tables.orders.columns"),
         ({"counted": {"column": "status"}}, "exactly one of `in` and `not_in`"),
         ({"counted": {"column": "status", "in": [], "not_in": []}}, "exactly one of `in` and `not_in`"),
+        ({"counted": {"column": "status", "in": ["a"], "is_null": False}}, "or `is_null`"),
         ({"counted": {"column": "status", "in": "completed"}}, "counted.in"),
         ({"counted": "completed"}, "counted"),
         ({"tables": {"orders": MAPPED["orders"], "invoices": MAPPED["orders"]}}, "tables"),
-        ({"tables": {"charges": MAPPED["charges"]}, "segments": [], "counted": None}, "the role `orders` is missing"),
+        ({"tables": {"orders": None}, "segments": [], "counted": None}, "the role `orders` is missing"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )  # fmt: skip
@@ -152,6 +200,12 @@ def test_one_wrong_key(fields: dict[str, Any], what: str) -> None:
         (with_columns("orders", amount={"column": "amount", "time_zone": "UTC"}), "time_zone is for date columns"),
         (with_columns("orders", ordered_at={"column": "d", "time_zone": "Mars"}), "is no time zone"),
         (with_columns("orders", ordered_at={"columm": "d"}), "columm"),
+        (with_columns("orders", customer_id={"column": "c", "plus": ["d"]}), "plus and minus are for the amount"),
+        (tables(order_items=ITEMS), "needs one of `unit_amount` and `amount`"),
+        (
+            tables(order_items={**ITEMS, "columns": {**ITEMS["columns"], "amount": "a", "unit_amount": "u"}}),
+            "needs one of `unit_amount` and `amount`",
+        ),
         (tables(refunds=MAPPED["charges"]), "shop.charges plays charges and refunds: each needs a `where`"),
     ],
 )  # fmt: skip

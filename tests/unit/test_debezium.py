@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from schemas.event import Message
-from tests.builders import decode, sequence, shop, tables
+from tests.builders import decode, sequence, shop, tables, with_columns
 
 SOURCE = {
     "db": "shop",
@@ -152,6 +152,14 @@ def test_a_null_is_null_in_whatever_type() -> None:
         assert not changes.dead, changes.dead
         (row,) = changes.batches[0].rows.to_pylist()
         assert (row["ordered_at"], row["amount"], row["customer_id"]) == (None, None, None)
+
+
+def test_parts_of_an_amount_are_numbers_also_without_schema() -> None:
+    amount = {"column": "amount", "plus": ["shipping"], "minus": ["rebate"]}
+    config = shop(tables=with_columns("orders", amount=amount))
+    changes = sent(plain(row={**ROW, "shipping": "4.90", "rebate": None}), config=config)
+    assert not changes.dead, changes.dead
+    assert changes.entries[0]["amount"].to_pylist() == [Decimal("154.90")]
 
 
 def test_a_null_date_of_a_text_column_is_refused_as_any_other() -> None:

@@ -70,6 +70,10 @@ def test_an_order_is_a_sale_in_its_month() -> None:
         ({"column": "status", "in": ["completed", "shipped"]}, "shipped ", True),
         ({"column": "status", "in": ["completed"]}, "shipped", False),
         ({"column": "status", "in": ["completed", None]}, None, False),
+        ({"column": "status", "is_null": True}, None, True),
+        ({"column": "status", "is_null": True}, "", False),
+        ({"column": "status", "is_null": False}, "", True),
+        ({"column": "status", "is_null": False}, None, False),
         (None, None, True),
     ],
 )
@@ -140,6 +144,99 @@ def test_a_role_of_refunds_has_a_sign(sign: int, amount: str, live: bool) -> Non
 def test_a_currency_column(default: str | None, own: str | None, expected: str) -> None:
     config = shop(currency=default, tables=with_columns("orders", currency="currency"))
     assert of_order(config, order(currency=own), currency="char")["currency"] == expected
+
+
+NUMBERED = {1: "EUR", " 2 ": "USD", "eur": "GBP"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "expected"),
+    [
+        ("int", 1, "EUR"),
+        ("bigint unsigned", 2, "USD"),
+        ("char", " 1", "EUR"),
+        ("char", "eur", "GBP"),
+        ("int", None, "JPY"),
+    ],
+)
+def test_currencies_may_be_numbered(kind: str, own: Any, expected: str) -> None:
+    config = shop(currency="JPY", currencies=NUMBERED, tables=with_columns("orders", currency="currency"))
+    assert of_order(config, order(currency=own), currency=kind)["currency"] == expected
+
+
+def test_a_currency_that_is_not_listed_is_a_dead_letter_where_it_counts() -> None:
+    config = shop(currencies=NUMBERED, tables=with_columns("orders", currency="currency"))
+    of = schema("shop.orders", {**ORDER_COLUMNS, "currency": "int"})
+    rows = [order(1, currency=1), order(2, currency=3), order(3, currency=4, status="cancelled")]
+    changes = decode(config, message(of, *(event("c", row, at) for at, row in enumerate(rows, 1))))
+    assert [(dead.line, dead.reason, dead.error) for dead in changes.dead] == [
+        (2, "currency", "currency 3 is not among the `currencies` of shop.yaml")
+    ]
+    assert [entry["order_id"] for entry in changes.entries[0].to_pylist()] == ["1", "3"]
+
+
+def test_a_number_is_no_currency() -> None:
+    config = shop(tables=with_columns("orders", currency="code"))
+    changes = decode(
+        config, message(schema("shop.orders", {**ORDER_COLUMNS, "code": "int"}), event("c", order(code=1)))
+    )
+    assert [(dead.reason, dead.error) for dead in changes.dead] == [
+        ("bad_schema", "shop.orders.code is a number: `currencies` must say which currency each number means")
+    ]
+
+
+PARTS = {"column": "amount", "plus": ["shipping", "wrapping"], "minus": ["cancelled"]}
+PART_TYPES = {"shipping": "decimal(12,4)", "wrapping": "double", "cancelled": "int"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({"shipping": "5.0050", "wrapping": 0.1, "cancelled": 3}, Decimal("77.105")),
+        ({"shipping": None, "wrapping": None, "cancelled": None}, Decimal("75")),
+        ({"shipping": "-80.0000", "wrapping": 0.0, "cancelled": 0}, Decimal("-5")),
+    ],
+)
+def test_an_amount_may_be_made_of_several_columns(parts: dict[str, Any], expected: Decimal) -> None:
+    config = shop(tables=with_columns("orders", amount=PARTS))
+    assert of_order(config, order(**parts), **PART_TYPES)["amount"] == expected
+
+
+def test_the_sign_is_that_of_the_whole_amount() -> None:
+    columns = {**tables()["charges"]["columns"], "amount": {"column": "amount", "plus": ["shipping"]}}
+    config = shop(tables=tables(refunds={"name": "shop.refunds", "columns": columns, "sign": -1}))
+    entry = of_charge(config, charge(3, 2, "0.00", shipping="5.00"), "shop.refunds", shipping="decimal(9,2)")
+    assert (entry["amount"], entry["_deleted"]) == (Decimal(-5), False)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "parts"),
+    [
+        ({"wrapping": "double"}, {"wrapping": 1e300}),
+        ({"wrapping": "decimal(38,0)"}, {"wrapping": "1" * 30}),
+        ({"wrapping": "decimal(29,0)", "shipping": "decimal(29,0)"}, {"wrapping": "9" * 29, "shipping": "9" * 29}),
+    ],
+)
+def test_a_sum_that_numeric_cannot_hold_is_a_dead_letter(kinds: dict[str, str], parts: dict[str, Any]) -> None:
+    config = shop(tables=with_columns("orders", amount=PARTS))
+    of = schema("shop.orders", {**ORDER_COLUMNS, **PART_TYPES, **kinds})
+    row = {**order(), "shipping": None, "wrapping": None, "cancelled": None, **parts}
+    assert [dead.reason for dead in decode(config, message(of, event("c", row))).dead] == ["value"]
+
+
+@pytest.mark.parametrize(
+    ("types", "what"),
+    [
+        ({}, "has no column 'cancelled', 'shipping', 'wrapping'"),
+        ({**PART_TYPES, "wrapping": "char"}, "it is no number"),
+    ],
+)
+def test_parts_of_an_amount_must_be_there_and_numbers(types: dict[str, str], what: str) -> None:
+    config = shop(tables=with_columns("orders", amount=PARTS))
+    row = {**order(), **dict.fromkeys(types)}
+    (dead,) = decode(config, message(schema("shop.orders", {**ORDER_COLUMNS, **types}), event("c", row))).dead
+    assert dead.reason == "bad_schema"
+    assert what in dead.error
 
 
 def test_a_refund_may_name_its_currency() -> None:

@@ -14,7 +14,7 @@ from binlog_worker import metrics
 from binlog_worker.log import events
 from binlog_worker.log.dump import CRC_RESIDUE
 from binlog_worker.log.dump_errors import dump_error
-from binlog_worker.log.event_bodies import client_collation, parse_heartbeat_v2
+from binlog_worker.log.event_bodies import client_collation, is_begin, parse_heartbeat_v2
 from binlog_worker.log.events import EVENT_KINDS, HEADER, Query, RawEvent, parse
 from schemas.errors import (
     BadPosition,
@@ -113,6 +113,17 @@ def test_format_description() -> None:
         parse(event(15, struct.pack("<H50sIB", 3, b"5.0", 0, 19) + bytes(40) + b"\x00"))
 
 
+@pytest.mark.parametrize("name", ["", "mysql-bin", "mysql-bin.", "mysql-bin.00001x", "mysql-bin.99999999999"])
+def test_rotate_to_what_is_no_log(name: str) -> None:
+    with pytest.raises(CorruptBinlog, match="malformed ROTATE event: no"):
+        parse(event(4, (4).to_bytes(8, "little") + name.encode()))
+
+
+def test_rotate_to_a_position_that_no_file_has() -> None:
+    with pytest.raises(CorruptBinlog, match="no place of a log"):
+        parse(event(4, bytes(7) + b"\x80" + b"mysql-bin.000012"))
+
+
 SID = bytes.fromhex("f916e27de70111f18e0d02fc00000001")
 UUID = "f916e27d-e701-11f1-8e0d-02fc00000001"
 CLOCK = b"\x02" + struct.pack("<qq", 5, 6)
@@ -160,6 +171,31 @@ def test_tagged_gtid_refuses_a_field_it_must_not_ignore() -> None:
         parse(event(42, bytes((2, 20, 60, 26 << 1, 0))))
     with pytest.raises(CorruptBinlog):
         parse(event(42, bytes((2, 20, 0))))
+
+
+def varlen(*numbers: int) -> bytes:
+    """Each below 128, as mysql::serialization has them."""
+    return bytes(number << 1 for number in numbers)
+
+
+@pytest.mark.parametrize("number", [0, -1, -(1 << 63)])
+def test_numbers_that_no_transaction_has(number: int) -> None:
+    with pytest.raises(CorruptBinlog, match=f"transaction number {number}"):
+        parse(event(33, b"\0" + SID + number.to_bytes(8, "little", signed=True)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (varlen(2, 2 * 5, 3, 2) + b'a"' + varlen(6, 1), "tag"),
+        (varlen(2, 0), "transaction number 0"),
+        (varlen(2, 2 * 5, 6) + b"\xff" + bytes(7) + b"\1", "committed at"),
+    ],
+)
+def test_tagged_gtid_that_is_none(fields: bytes, words: str) -> None:
+    """Nothing that is not a tag gets into a line of JSON."""
+    with pytest.raises(CorruptBinlog, match=f"malformed GTID_TAGGED event: {words}"):
+        parse(event(42, varlen(1, 60, 0, 1, *[7] * 16) + fields))
 
 
 def test_mariadb_gtid() -> None:
@@ -217,6 +253,20 @@ def test_query_in_the_client_character_set() -> None:
     assert parse(event(18, query(b"", b"")[:13] + bytes(13) + b"shop\0LOAD DATA")) == Query(
         11, 2, 0, "shop", "LOAD DATA"
     )
+
+
+def test_a_query_of_a_client_without_character_set() -> None:
+    """`SET NAMES binary`: names are in UTF-8, comments in whatever they are."""
+    status = b"\x04\x3f\x00\x3f\x00\x3f\x00"
+    found = parse(event(2, query("DROP TABLE größe /*".encode() + b"\xff*/", status)))
+    assert isinstance(found, Query) and found.sql == "DROP TABLE größe /*\\xff*/"
+
+
+def test_a_query_that_only_ends_like_begin() -> None:
+    short = event(2, b"BEGIN").data
+    assert not is_begin(short, 0, len(short))
+    whole = event(2, query(b"BEGIN")).data
+    assert is_begin(whole, 0, len(whole))
 
 
 def test_character_set_is_found_behind_newer_variables() -> None:

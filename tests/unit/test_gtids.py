@@ -13,11 +13,11 @@ from binlog_worker.position.gtids import (
     MysqlGtids,
     MysqlGtidsSince,
     parse_from_gtids,
-    parse_owned,
 )
 from binlog_worker.position.pass_over import MariadbPassOver, MysqlPassOver, parse_pass_over
 from schemas.checkpoint import Place
 from schemas.errors import UsageError
+from schemas.log_position import parse_owned
 
 SERVER = "f916e27d-e701-11f1-8e0d-02fc00000001"
 OTHER = SERVER.replace("f9", "a1")

@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 
 from binlog_worker.position.failover import Standing
-from binlog_worker.position.identity import Log, ServerLogs, check_identity, decide_epoch
+from binlog_worker.position.identity import check_identity, decide_epoch
 from binlog_worker.position.start import parse_place
 from schemas.checkpoint import Checkpoint, Identity, Place
 from schemas.errors import PurgedBinlog, SourceChanged, UsageError
+from schemas.server_logs import Log, ServerLogs
 
 SERVER = "f916e27d-e701-11f1-8e0d-02fc00000001"
 LOGS = tuple(Log(f"mysql-bin.{number:06d}", 1000) for number in (7, 8, 9))

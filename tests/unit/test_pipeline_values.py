@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.values import ValueProblem, is_zero_date, misfits, to_arrow, zero_dates_to_null
+from pipeline.column_values import EventValues
+from pipeline.values import ValueProblem, is_zero_date, misfits, to_arrow
 from schemas.columns import warehouse_type
 
 
@@ -62,6 +63,7 @@ def test_null_fits_everywhere(kind: str) -> None:
 )
 def test_zero_dates(value: Any, zero: bool) -> None:
     assert is_zero_date(value) is zero
-    found, count = zero_dates_to_null([value], warehouse_type("datetime"))
-    assert (found, count) == (([None], 1) if zero else ([value], 0))
-    assert zero_dates_to_null([value], warehouse_type("varchar")) == ([value], 0), "text may say what it likes"
+    values = EventValues([None, value])
+    assert values.zero_dates(warehouse_type("datetime")) == ([1] if zero else [])
+    assert values.zero_dates(warehouse_type("varchar")) == [], "text may say what it likes"
+    assert values.without([1]).values == [None, None]

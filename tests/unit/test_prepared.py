@@ -33,6 +33,16 @@ def kept(spool: Spool, key: str) -> list[RawEvent] | None:
     return None if found is None else list(found)
 
 
+def test_a_table_map_without_names_is_corrupt() -> None:
+    """Also of a log that is read once more, where nobody else looks at it."""
+    for body in (bytes(8), bytes(8) + b"\4sho", bytes(8) + b"\1\xff\0\1t\0"):
+        log = WrittenLog("mysql")
+        log.prepare("a")
+        log.files[log.file].insert(2, log.add(events.TABLE_MAP, body))
+        with pytest.raises(CorruptBinlog, match=r"malformed TABLE_MAP event: .*position b.000001:"):
+            read_stretch(log.files[log.file], log.file, None)
+
+
 EVENTS = [row_event(bytes((number,)) * number * 100, number * 7, number // 3) for number in range(10)]
 
 

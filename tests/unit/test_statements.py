@@ -251,7 +251,30 @@ def test_a_quoted_backquote_is_part_of_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "sql", ["DROP TABLE 'orders", "ALTER TABLE", "DROP", "CREATE", "RENAME TABLE", "INSERT", "TRUNCATE", "`", "/*"]
-)
+    "sql",
+    ["DROP TABLE 'orders", "ALTER TABLE", "DROP", "CREATE", "RENAME TABLE", "INSERT", "TRUNCATE", "`", "/*", "", ";",
+     "CREATE TABLE orders", "CREATE OR REPLACE TABLE", "SET STATEMENT", "SET STATEMENT x=1 FOR", "'\\"],
+)  # fmt: skip
 def test_broken_text_does_not_raise(sql: str) -> None:
     classify(sql, "shop", TABLES)
+
+
+def test_words_behind_a_quote_that_nothing_closes_count() -> None:
+    """With NO_BACKSLASH_ESCAPES the text ends before the comma."""
+    found = classify("ALTER TABLE other COMMENT '\\', EXCHANGE PARTITION p WITH TABLE `orders`", "shop", TABLES)
+    assert (found.kind, found.tables) == (Kind.RELOAD_NEEDED, ORDERS)
+
+
+LONG = {
+    "quotes that nothing closes": "DROP TABLE orders '" + "\\'" * 100_000,
+    "names": "RENAME TABLE " + "a.b " * 50_000 + "orders",
+    "semicolons": "DROP TABLE orders" + ";" * 300_000,
+    "prefixes": "SET STATEMENT a=1 FOR " * 30_000 + "DROP TABLE orders",
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_text_takes_no_longer_than_it_is(name: str) -> None:
+    """Each would take minutes, or more of the stack than there is, if every word looked at all others."""
+    found = classify(LONG[name], "shop", TABLES)
+    assert found.tables == ORDERS

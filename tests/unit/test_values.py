@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import struct
 import zlib
+from decimal import Decimal
+from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from binlog_worker.decoding import table_map as t
-from binlog_worker.decoding.charset_codecs import decoder_of
 from binlog_worker.decoding.charsets import text_decoder
 from binlog_worker.decoding.column_compression import decompressed
 from binlog_worker.decoding.decimals import decimal_size, decimal_text
-from binlog_worker.decoding.floats import shortest_single, vector
+from binlog_worker.decoding.floats import vector
 from binlog_worker.decoding.json_text import double_text, json_text
 from binlog_worker.decoding.network_addresses import inet4_text, inet6_text, uuid_text
 from binlog_worker.decoding.table_map import Column
 from binlog_worker.decoding.temporal import time_text, timestamp_text
 from binlog_worker.decoding.values import value_decoder, value_size, value_skipper
+from schemas.charset_codecs import decoder_of
 from schemas.errors import UnsupportedColumn
+from schemas.singles import shortest_single
 
 
 def packed_decimal(text: str, precision: int, scale: int) -> bytes:
@@ -75,11 +79,16 @@ def test_double_text_reads_back_equal(number: float) -> None:
     assert struct.pack("<d", float(double_text(number))) == struct.pack("<d", number)
 
 
+def digits_of(number: float) -> tuple[int, ...]:
+    return Decimal(repr(number)).normalize().as_tuple().digits
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False, width=32))
+@example(999999986991104.0)
 def test_single_reads_back_as_the_same_bytes(number: float) -> None:
     found = shortest_single(number)
     assert struct.pack("<f", found) == struct.pack("<f", number)
-    assert len(repr(found)) <= len(repr(number))
+    assert len(digits_of(found)) <= min(9, len(digits_of(number)))
 
 
 COLUMNS = [
@@ -151,6 +160,7 @@ def test_value_and_position(column: Column, data: bytes, value: object) -> None:
         (Column("c", t.VECTOR, 1), b"\x04" + struct.pack("<f", float("-inf"))),
         (Column("c", t.VECTOR, 1), b"\x03abc"),
         (Column("c", t.UUID, 17, collation=63), b"\x11" + bytes(17)),
+        (Column("c", t.STRING, 5, collation=63), b"\x06abcdef"),
         (Column("c", t.BIT, 2, 11), b"\x08\x00"),
         (Column("c", t.DATE), (2022 << 9 | 13 << 5 | 1).to_bytes(3, "little")),
         (Column("c", t.DATE), (12022 << 9 | 1 << 5 | 1).to_bytes(3, "little")),
@@ -205,9 +215,45 @@ def test_json_of_any_bytes_raises_or_answers(data: bytes) -> None:
         assert isinstance(json_text(data), str)
 
 
-def test_json_that_contains_itself_ends() -> None:
+def array(*members: bytes) -> bytes:
+    """A JSON array of small arrays."""
+    ends = accumulate(map(len, members), initial=4 + 3 * len(members))
+    entries = b"".join(b"\2" + end.to_bytes(2, "little") for end, _ in zip(ends, members, strict=False))
+    return len(members).to_bytes(2, "little") + bytes(2) + entries + b"".join(members)
+
+
+def test_json_nested_too_deeply() -> None:
+    document = array()
+    for _ in range(99):
+        document = array(document)
+    assert json_text(b"\2" + document) == "[" * 100 + "]" * 100
     with pytest.raises(ValueError, match="deep"):
-        json_text(b"\x02\x01\x00\x07\x00\x02\x00\x00")
+        json_text(b"\2" + array(array(document)))
+
+
+LOOP = b"\x02\x01\x00\x07\x00\x02\x00\x00"
+TWICE = b"\x02\x02\0\0\0" + b"\x02\x0a\0" * 2 + array(array(), array())
+SAME_KEY = b"\0" + (200).to_bytes(2, "little") + bytes(2) + (4).to_bytes(2, "little") * 400 + b"\4\0\0" * 200
+DOUBLING = b"\2" + b"".join(b"\2\0\0\0" + b"\2\x0a\0" * 2 for _ in range(90)) + bytes(4)
+"""An array that contains itself; one in which two members are the same; an object whose keys are; and arrays of twice
+the next one, which would be 2**90 members."""
+
+
+@pytest.mark.parametrize("document", [LOOP, TWICE, SAME_KEY, DOUBLING], ids=["loop", "twice", "key", "doubling"])
+def test_json_is_not_longer_than_its_bytes(document: bytes) -> None:
+    with pytest.raises(ValueError, match="values overlap"):
+        json_text(document)
+
+
+def test_json_length_without_an_end() -> None:
+    with pytest.raises(ValueError, match="a length without an end"):
+        json_text(b"\x0c" + b"\xff" * 1_000_000)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_json_has_no_such_number(number: float) -> None:
+    with pytest.raises(ValueError, match="is no number"):
+        json_text(b"\x0b" + struct.pack("<d", number))
 
 
 def test_times() -> None:
