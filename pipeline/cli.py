@@ -288,7 +288,7 @@ def _batch(options: argparse.Namespace, config: ShopConfig, rest: list[str], liv
 
 
 def _batch_from_database(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
-    from pipeline.batch.command import BatchOptions, batch
+    from pipeline.batch.command import BatchOptions, batch, refuse_dead
 
     given = BatchOptions(
         options.table or (),
@@ -309,6 +309,7 @@ def _batch_from_database(options: argparse.Namespace, config: ShopConfig, rest: 
     if done.stopped:
         raise KeyboardInterrupt
     LOG.info("done", extra={"rows": sum(done.rows.values()), "seconds": round(done.seconds, 2)})
+    refuse_dead(done)
 
 
 def _rollup(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:

@@ -34,6 +34,7 @@ LtvError
     ├── WarehouseError           not a DuckDB file, locked, read-only
     │   └── SettingsChanged      derived with other settings: load the warehouse anew
     ├── ExtractRefused           a CSV extract that does not fit shop.yaml, or lines of it that do not
+    ├── IncompleteLoad           rows that a batch could not load; all others are
     ├── QueryError               SQL that does not parse or run
     ├── Differs                  warehouse and database do not hold the same
     ├── NotVerified              it cannot be told whether they do
@@ -219,6 +220,10 @@ class SettingsChanged(WarehouseError):
 
 class ExtractRefused(Terminal):
     """A CSV extract that cannot be read as the configuration has it; or lines of one, when the others are applied."""
+
+
+class IncompleteLoad(Terminal):
+    """Rows that a batch could not load are dead letters."""
 
 
 class QueryError(Terminal):

@@ -36,7 +36,7 @@ from pipeline.warehouse import Warehouse, open_warehouse
 from schemas.checkpoint import Place
 from schemas.checkpoint_store import open_checkpoint
 from schemas.config import ShopConfig, read_password
-from schemas.errors import SourceUnavailable, TableAltered, WarehouseUnavailable
+from schemas.errors import IncompleteLoad, SourceUnavailable, TableAltered, WarehouseUnavailable
 from schemas.server_logs import read_logs
 from schemas.source import SourceAddress, connect, describe_server
 
@@ -259,11 +259,18 @@ def _tell_loaded(config: ShopConfig, names: Sequence[str], done: Batch) -> None:
     for load in process_warehouse(config).loads():
         if load.done and load.table in names:
             done.rows[load.table], done.dead[load.table] = load.rows, load.dead
-            if load.dead:
-                done.said.append(
-                    f"{load.table}: {load.dead:,} rows are dead letters (`ltv-pipeline dead-letters` lists them), so"
-                    " rows that have vanished from the table are still shown; mend the cause and run the batch again"
-                )
+
+
+def refuse_dead(done: Batch) -> None:
+    """Raises IncompleteLoad where rows could not be applied, so that the exit status says so."""
+    dead = {table: count for table, count in done.dead.items() if count}
+    if dead:
+        counts = ", ".join(f"{count:,} of {table}" for table, count in dead.items())
+        raise IncompleteLoad(
+            f"rows that could not be loaded are dead letters ({counts}); all others are loaded",
+            hint="`ltv-pipeline dead-letters` says why; mend that and run the batch again, or the letters with --retry."
+            " Until then also rows that have vanished from these tables are still shown",
+        )
 
 
 def _move_checkpoint(config: ShopConfig, scene: _Scene, done: Batch) -> None:
@@ -274,7 +281,7 @@ def _move_checkpoint(config: ShopConfig, scene: _Scene, done: Batch) -> None:
     whole = {load.table: load.sequence for load in loads if load.done and load.whole}
     found = place.loaded_from(scene.order, whole, config.source_tables)
     if found is None:
-        missing = [name for name in config.source_tables if name not in whole]
+        missing = [name for name in config.source_tables if not scene.order.place(whole.get(name, ""))]
         done.said.append(
             "the checkpoint stays where it is, and `binlog-worker run` stops there: to be loaded first are"
             f" {', '.join(missing) or 'all tables'}"

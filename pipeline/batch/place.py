@@ -37,7 +37,9 @@ class LogOrder:
         return format_sequence(self.epoch, binlog_number(file)[1], position, 0)
 
     def place(self, sequence: str) -> Place | None:
-        """The place of a sequence number of this order; None where the log no longer has it, or never had."""
+        """The place of a sequence number of this order; None where the log no longer has it, or for ""."""
+        if not sequence:
+            return None
         epoch, number, position, _ = parse_sequence(sequence)
         names = {binlog_number(name)[1]: name for name in self.logs.sizes()}
         return Place(names[number], position) if epoch == self.epoch and number in names else None
@@ -110,7 +112,7 @@ def loaded_from(order: LogOrder, done: Mapping[str, str], tables: Sequence[str])
 
     `done`: table → the sequence number of its last load that was whole.
     """
-    places = [order.place(done[table]) if table in done else None for table in tables]
+    places = [order.place(done.get(table, "")) for table in tables]
     known = [place for place in places if place is not None]
     return min(known, key=lambda place: place.order) if known and len(known) == len(places) else None
 

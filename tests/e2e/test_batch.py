@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from batch_shop import BatchShop
 
+from pipeline.batch.command import refuse_dead
 from pipeline.dead_letters import retry
 from pipeline.process_warehouse import release
 from pipeline.warehouse import open_warehouse
-from schemas.errors import LtvError, SourceRefused, UnsupportedKey, UnsupportedTable, UsageError
+from schemas.errors import IncompleteLoad, LtvError, SourceRefused, UnsupportedKey, UnsupportedTable, UsageError
 from tests.conftest import Server
 
 
@@ -104,7 +105,7 @@ def test_other_tables_of_every_key(shop: BatchShop) -> None:
         )
 
 
-def test_rows_that_do_not_fit_are_dead_letters(shop: BatchShop, caplog: pytest.LogCaptureFixture) -> None:
+def test_rows_that_do_not_fit_are_dead_letters(shop: BatchShop) -> None:
     """The others are loaded; what has vanished stays until the rows are mended, for they would vanish with it."""
     shop.sql("SET sql_mode = ''", "ALTER TABLE orders MODIFY order_date DATETIME NULL")
     shop.batch()
@@ -113,7 +114,8 @@ def test_rows_that_do_not_fit_are_dead_letters(shop: BatchShop, caplog: pytest.L
     )
     done = shop.batch(chunk_rows=10)
     assert done.dead[f"{shop.database}.orders"] == 2
-    assert any("2 rows are dead letters" in line for line in done.said)
+    with pytest.raises(IncompleteLoad, match=r"2 of .*orders\)"):
+        refuse_dead(done)
     letters = shop.query("SELECT reason, COUNT(*) FROM raw.dead_letters GROUP BY reason")
     assert letters == [("incomplete", 2)]
     assert {row[0] for row in shop.query("SELECT id FROM orders WHERE id < 7")} == {1, 2, 3, 4, 5, 6}
@@ -122,7 +124,7 @@ def test_rows_that_do_not_fit_are_dead_letters(shop: BatchShop, caplog: pytest.L
     assert shop.query("SELECT COUNT(*) FROM raw.dead_letters") == [(2,)], "a letter of a row comes once"
     shop.sql("UPDATE orders SET order_date = '2026-01-05 10:00:00' WHERE id IN (3, 4)")
     done = shop.batch()
-    assert not done.said
+    refuse_dead(done)
     shop.assert_equal()
     assert shop.query("SELECT COUNT(*) FROM raw.dead_letters") == [(0,)]
 

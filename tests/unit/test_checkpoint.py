@@ -32,6 +32,7 @@ FULL = Checkpoint(
 )
 
 
+SIMPLE = Checkpoint(Identity("1", "b"), 1, Place("b.1", 4))
 PREPARED = dataclasses.replace(
     FULL,
     prepared=(
@@ -161,6 +162,17 @@ def test_one_worker_at_a_time(tmp_path: Path) -> None:
     again.close()
 
 
+def test_the_first_one_replaces_no_other(tmp_path: Path) -> None:
+    store = CheckpointFile(tmp_path / "c.json")
+    assert store.create(SIMPLE)
+    assert not store.create(FULL)
+    assert store.read() == SIMPLE
+    assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+    with pytest.raises(CheckpointError) as caught:
+        CheckpointFile(tmp_path / "no" / "folder" / "c.json").create(FULL)
+    assert caught.value.hint
+
+
 class Bucket:
     """Cloud Storage's generations, in memory: `client.bucket(…).blob(…)` all lead to one object."""
 
@@ -209,6 +221,14 @@ def test_object_round_trip_and_second_writer() -> None:
     fresh = CheckpointObject("gs://bucket/a/checkpoint.json", bucket)
     with pytest.raises(CheckpointError, match="another worker"):
         fresh.write(FULL)
+
+
+def test_the_first_object_replaces_no_other() -> None:
+    bucket = Bucket()
+    store, other = (CheckpointObject("gs://bucket/a/checkpoint.json", bucket) for _ in range(2))
+    assert store.create(SIMPLE)
+    assert not other.create(FULL)
+    assert other.read() == SIMPLE
 
 
 @pytest.mark.parametrize(
