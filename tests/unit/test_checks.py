@@ -304,7 +304,8 @@ def test_start() -> None:
     shop = ["shop.orders"]
     assert levels(list(check_start(FACTS, None, shop))) == {Level.OK}
     later = LOGS._replace(logs=(Log("mysql-bin.000004", 9),), current=Place("mysql-bin.000004", 9))
-    assert "`ltv-pipeline batch`" in only(list(check_start(dataclasses.replace(FACTS, logs=later), None, shop)), Level.WARN)
+    facts = dataclasses.replace(FACTS, logs=later)
+    assert "`ltv-pipeline batch`" in only(list(check_start(facts, None, shop)), Level.WARN)
     here = Checkpoint(Identity("uuid", "mysql-bin"), 1, Place("mysql-bin.000001", 300))
     assert levels(list(check_start(FACTS, here, shop))) == {Level.OK}
     open_ones = (

@@ -33,6 +33,7 @@ WRITERS = 8
 UNTOUCHED = range(1, 200)
 HOT = 500
 ROUNDS = 4
+PAUSE_S = 0.05
 RETRIED = (1205, 1213, 1020)
 
 
@@ -51,7 +52,7 @@ class Writers:
         mine = 1_000 + number * 100_000
         try:
             with contextlib.closing(self.server.connect(database=self.database)) as connection:
-                while not self._stop.wait(0.002):
+                while not self._stop.wait(PAUSE_S):
                     mine = self._transaction(connection, chance, mine, 1_000 + number * 100_000)
         except BaseException as error:  # noqa: BLE001 - the test looks at it
             self.errors.append(error)
