@@ -385,7 +385,6 @@ def _dead_letters(options: argparse.Namespace, config: ShopConfig, rest: list[st
 def _verify(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
     from pipeline.verify.command import verify
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     verify(config, verify_options.from_arguments(options), sys.stdout, live=sys.stderr.isatty())
 
 

@@ -84,7 +84,8 @@ class DuckDBLoads:
             for table, part in ((beside, rows.slice(0, whole)), (beside + REST, rows.slice(whole))):
                 if part.num_rows:
                     name = f"new_{len(inputs)}"
-                    inputs[name] = part.combine_chunks()
+                    groups = part.combine_chunks().to_batches(max_chunksize=ROW_GROUP)
+                    inputs[name] = pa.Table.from_batches(groups)
                     statements.append(sql.insert(table, list(known), name))
 
     def note(self, chunk: LoadedChunk, now: dt.datetime) -> Statement:

@@ -60,8 +60,8 @@ def _texts_of_values(tree: exp.Query) -> None:
             continue
         value = printed.expressions[0]
         if decimals:
-            value = exp.cast(value, exp.DataType.build(f"DECIMAL(38, {decimals[1]})", dialect="duckdb"))
-        printed.replace(exp.cast(value, exp.DataType.build("TEXT", dialect="duckdb")))
+            value = exp.Cast(this=value, to=exp.DataType.build(f"DECIMAL(38, {decimals[1]})", dialect="duckdb"))
+        printed.replace(exp.Cast(this=value, to=exp.DataType.build("TEXT", dialect="duckdb")))
 
 
 def parse_query(sql: str) -> exp.Query:

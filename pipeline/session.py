@@ -21,6 +21,9 @@ from schemas.errors import LtvError, QueryError, WarehouseError, WarehouseUnavai
 CHECKPOINT_THRESHOLD = "256MB"
 """How much is written ahead before tables and key indexes are rewritten; the default of 16 MB halves the throughput."""
 
+CONFIG: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "latest"}
+"""Of new files: how this DuckDB stores texts is written a third faster than what DuckDB 0.10 could read as well."""
+
 RESULT_BATCH_ROWS = 50_000
 
 
@@ -53,7 +56,7 @@ class LocalSession:
         Raises WarehouseError: locked by another process, not a DuckDB file, or not writable."""
         self.path = path
         try:
-            self._connection = duckdb.connect(path, read_only=read_only)
+            self._connection = _connect(path, read_only)
             self._connection.execute("SET TimeZone = 'UTC'")
             self._connection.execute("SET python_enable_replacements = false")
             if memory:
@@ -107,6 +110,17 @@ class LocalSession:
         with self._writing:
             self._writer.close()
             self._connection.close()
+
+
+def _connect(path: str, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """Trap: what a killed process has left in its log beside the file cannot always be read without writing."""
+    try:
+        return duckdb.connect(path, read_only=read_only, config=CONFIG)
+    except duckdb.IOException as error:
+        if not read_only or "replaying WAL" not in str(error):
+            raise
+    duckdb.connect(path, config=CONFIG).close()
+    return duckdb.connect(path, read_only=True, config=CONFIG)
 
 
 def _transaction(

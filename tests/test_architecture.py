@@ -44,7 +44,7 @@ IMPORTERS = {
     "google.pubsub_v1": {"schemas/topic.py"},
     "google.cloud.pubsub_v1": set(),
     "duckdb": {"pipeline/session.py"},
-    "sqlglot": {"pipeline/google_sql.py"},
+    "sqlglot": {"pipeline/google_sql.py", "pipeline/verify/shop_sql.py"},
     "yaml": {"schemas/config_file.py", "schemas/presets.py"},
 }
 """Outside client → the modules that may import it, types included."""

@@ -22,7 +22,7 @@ from pipeline.batch.loads import Remaining, TableLoad, remaining
 from pipeline.batch.place import LogOrder, decide_order
 from pipeline.batch.progress import LoadsProgress
 from pipeline.batch.source import Reader, Reading, read_shared, share_reader
-from pipeline.batch.stamps import stamped_read
+from pipeline.batch.stamps import Way, stamped_read
 from pipeline.batch.tables import SourceTable, chosen_tables, source_tables
 from pipeline.batch.ways import stamping_way
 from pipeline.graph import build_load
@@ -166,6 +166,8 @@ def _tried(look: Callable[[], _Scene], tries: int, stop: threading.Event) -> _Sc
 
 def _look(config: ShopConfig, options: BatchOptions, names: Sequence[str], warehouse: Warehouse) -> _Scene:
     assert config.source is not None
+    with contextlib.closing(open_checkpoint(config.checkpoint)) as store:
+        checkpoint = store.read()  # before the logs are: a worker moves it on
     tailed = _login(config, config.source)
     try:
         logs = read_logs(tailed, describe_server(tailed))
@@ -176,12 +178,12 @@ def _look(config: ShopConfig, options: BatchOptions, names: Sequence[str], wareh
     try:
         with contextlib.closing(open_checkpoint(config.checkpoint)) as store:
             server = describe_server(connection)
-            checkpoint = store.read()
             everything = options.where is None and set(names) == set(config.source_tables)
             order = decide_order(checkpoint, logs, warehouse.highest_epoch(), everything=everything)
             if order.purged:
                 _say_purged(config, order, everything=everything)
             way = stamping_way(connection, server, order.logs.identity())
+            _say_warnings(way)
             tables = source_tables(connection, config, names, server.flavor, options.where)
             with stamped_read(connection, way) as stamp:
                 begins = Place(stamp.file, stamp.position)
@@ -242,7 +244,13 @@ def _run(config: ShopConfig, options: BatchOptions, scene: _Scene, left: Remaini
     finally:
         share_reader(None)
         reader.close()
+        _say_warnings(scene.reading.way)
         WRITER.submit(lambda: None).result()  # what was underway when another part failed
+
+
+def _say_warnings(way: Way) -> None:
+    for text in way.warnings():
+        LOG.warning("%s", text)
 
 
 def _way_on(one: TableLoad) -> str:

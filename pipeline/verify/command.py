@@ -27,12 +27,12 @@ def verify(config: ShopConfig, options: Options, out: IO[str], *, live: bool = F
         with LiveProgress(live) as progress:
             reporter = Reporter(progress.advance, progress.say)
             for result in compare(source, warehouse, config, options, reporter):
-                progress.hide()
                 report.add(result)
-                if isinstance(result, TableResult):
-                    print_table(result, options.form, out)
-                else:
-                    print_rollup(result, options.form, out)
+                with progress.hidden():
+                    if isinstance(result, TableResult):
+                        print_table(result, options.form, out)
+                    else:
+                        print_rollup(result, options.form, out)
     raise_unless_equal(report)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -53,6 +54,7 @@ class TableResult:
     differences: list[Difference] = field(default_factory=list)
     more: int = 0  # differing rows beyond --limit
     changing: int = 0
+    database_seconds: float = 0.0  # that the checksums took the database
     ranges: int = 0
     problem: str = ""  # why it could not be compared
     hint: str = ""
@@ -85,6 +87,11 @@ def compare_row(
         if (wanted := text.expected(value)) != found
     )
     return Difference(table.name, table.source.name, named, "differs", columns, note) if columns else None
+
+
+def natural_order(key: Iterable[str | None]) -> list[tuple[str, str]]:
+    """Numbers by their size, other texts as they are, NULL first."""
+    return [("", "") if part is None else (part.zfill(40) if part.isdigit() else part, part) for part in key]
 
 
 def quoted(text: str | None) -> str:

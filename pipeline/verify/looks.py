@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from pipeline.applied import newest_applied
-from pipeline.verify.differences import Difference, compare_row
+from pipeline.verify.differences import Difference, compare_row, natural_order
 from pipeline.verify.sides import Source, Stored
 from pipeline.verify.tables import ComparedTable, RowKey
 from schemas.checkpoint import Place
@@ -91,7 +91,7 @@ class Looks:
     def judge(self, table: ComparedTable, keys: Collection[RowKey], deadline: float) -> Judged:
         """Until all `keys` are settled, or `deadline` (of `time.monotonic`)."""
         judged = Judged()
-        waiting = {key: Seen() for key in keys}
+        waiting = {key: Seen() for key in sorted(keys, key=natural_order)}
         while waiting:
             before = len(waiting)
             for batch in _batches(waiting):

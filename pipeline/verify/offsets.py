@@ -53,28 +53,36 @@ def transitions(zone: str) -> tuple[Transition, ...]:
     return tuple(found)
 
 
-def first_offset(zone: str) -> int:
-    found = FIRST.astimezone(ZoneInfo(zone)).utcoffset()
-    return int(found.total_seconds()) if found is not None else 0
+class Period(NamedTuple):
+    """The times that there are, without zone; beyond them an expression may be wrong, and all the shorter."""
+
+    first: dt.datetime = FIRST.replace(tzinfo=None)
+    last: dt.datetime = LAST.replace(tzinfo=None)
+
+    def changes(self, zone: str) -> tuple[list[Transition], int]:
+        """Those of the zone's clock, and the offset after the last of them."""
+        day = dt.timedelta(days=2)  # more than any offset, on either side
+        found = [change for change in transitions(zone) if self.first - day <= change.at <= self.last + day]
+        offset = self.last.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).utcoffset() or dt.timedelta()
+        return found, found[-1].after if found else int(offset.total_seconds())
 
 
-def to_local(utc: str, zone: str) -> str:
+def to_local(utc: str, zone: str, period: Period) -> str:
     """SQL: what a clock in `zone` shows at an instant, given as SQL of a time in UTC."""
-    leaves = [Leaf(change.at, change.before) for change in transitions(zone)]
-    last = transitions(zone)[-1].after if leaves else first_offset(zone)
-    return _tree(utc, [*leaves, Leaf(None, last)])
+    changes, last = period.changes(zone)
+    return _tree(utc, [*(Leaf(change.at, change.before) for change in changes), Leaf(None, last)])
 
 
-def to_utc(wall: str, zone: str) -> str:
+def to_utc(wall: str, zone: str, period: Period) -> str:
     """SQL: the instant, in UTC, of a wall-clock time in `zone`. As the pipeline takes it: a time that the clock skipped
     is the first instant after the gap, one that it showed twice the first of the two."""
     leaves = []
-    for change in transitions(zone):
+    changes, last = period.changes(zone)
+    for change in changes:
         until = change.at + dt.timedelta(seconds=change.before)
         leaves.append(Leaf(until, -change.before))
         if change.after > change.before:
             leaves.append(Leaf(change.at + dt.timedelta(seconds=change.after), 0, change.at))
-    last = transitions(zone)[-1].after if leaves else first_offset(zone)
     return _tree(wall, [*leaves, Leaf(None, -last)])
 
 

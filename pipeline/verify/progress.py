@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -38,10 +40,14 @@ class LiveProgress:
         self._waiting = text
         self._log()
 
-    def hide(self) -> None:
-        """Before results are printed."""
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """While results are printed."""
         if self._live:
-            self._live.refresh()
+            self._live.stop()
+        yield
+        if self._live:
+            self._live.start()
 
     def _log(self) -> None:
         if self._live is None and time.monotonic() - self._said >= SAY_EVERY_S:

@@ -129,6 +129,7 @@ def _json_of_table(result: TableResult) -> Iterator[dict[str, object]]:
         "whole": result.whole,
         "differing": result.differing,
         "in_flight": result.in_flight,
+        "database_seconds": round(result.database_seconds, 3),
         "changing": result.changing,
         "ranges": result.ranges,
         "problem": result.problem,

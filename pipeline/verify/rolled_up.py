@@ -11,18 +11,21 @@ import datetime as dt
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from pipeline.rollup import ENTRIES_MARK, as_of_date, rollup_queries
 from pipeline.verify.cells import GROUPS, Cell, Cells, Grain, RolledUpTable
+from pipeline.verify.differences import natural_order
 from pipeline.verify.looks import Looks
 from pipeline.verify.options import Scope
 from pipeline.verify.rows_of_tables import Reporter
 from pipeline.verify.sides import Stored
-from pipeline.verify.source_entries import source_entries
+from pipeline.verify.source_entries import source_entries, source_periods
 from schemas.catalogue import read_tables
 from schemas.config import ShopConfig
 from schemas.errors import QueryError, SourceRefused
+from schemas.source import rows
 
 PAUSE_S = 0.2
 GROUPS_SHOWN = 3
@@ -86,7 +89,9 @@ def verify_rollup(
     """One result per rolled-up table. `as_of` None: the day of the last rollup, or today."""
     last = last_rollup(looks.stored)
     day = as_of or (last.as_of if last else as_of_date(None, config, dt.datetime.now(dt.timezone.utc)))
-    entries = source_entries(read_tables(looks.source.connection, config.source_tables), config)
+    connection = looks.source.connection
+    catalogue = read_tables(connection, config.source_tables)
+    entries = source_entries(catalogue, config, source_periods(partial(rows, connection), catalogue, config))
     for name, sql in rollup_queries():
         reporter.advance(name, 0, 0)
         result = RollupResult(name, day)
@@ -159,10 +164,7 @@ def _differing(theirs: Cells, ours: Cells) -> dict[Grain, Pair]:
 
 
 def _sorted(pairs: dict[Grain, Pair]) -> list[tuple[Grain, Pair]]:
-    def place(item: tuple[Grain, Pair]) -> list[str]:
-        return [(part or "").zfill(20) if (part or "").isdigit() else part or "" for part in item[0]]
-
-    return sorted(pairs.items(), key=place)
+    return sorted(pairs.items(), key=lambda item: natural_order(item[0]))
 
 
 def _difference(names: tuple[str, ...], key: Grain, pair: Pair, note: str) -> CellDifference:

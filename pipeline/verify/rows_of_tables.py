@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.layout import LayoutProblem, layouts
-from pipeline.verify.differences import TableResult
+from pipeline.verify.differences import TableResult, natural_order
 from pipeline.verify.letters import explained
 from pipeline.verify.looks import Looks
 from pipeline.verify.options import Scope
@@ -84,7 +84,9 @@ def _verify(table: ComparedTable, looks: Looks, scope: Scope, reporter: Reporter
         rows=total,
         advance=lambda done: reporter.advance(table.name, done, max(done, round(total * share))),
     )
+    before = looks.source.seconds
     looked = walk.look()
+    result.database_seconds = looks.source.seconds - before
     result.rows, result.parts, result.whole = looked.rows, looked.parts, looked.whole
     if looked.differing:
         _settle(walk, looked, looks, scope, result)
@@ -110,6 +112,7 @@ def _settle(walk: Walk, looked: Looked, looks: Looks, scope: Scope, result: Tabl
             break
     result.ranges += len(left)
     if result.differences:
+        result.differences.sort(key=lambda difference: natural_order(difference.key.values()))
         letters = looks.stored.warehouse.dead_letters(table.source.name)
         result.differences = explained(result.differences, table, letters)
 

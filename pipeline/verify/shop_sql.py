@@ -10,6 +10,8 @@ from sqlglot import exp, parse_one
 from pipeline.google_sql import parse_query
 from schemas.errors import QueryError
 
+_FORMS = {exp.DType.DECIMAL: "^-?[0-9]{1,29}([.][0-9]{1,9})?$", exp.DType.BIGINT: "^-?[0-9]{1,18}$"}
+"""What a text must look like to be a number of a type."""
 MOST_MONTHS = 900
 """Numbers that GENERATE_ARRAY may count up to: below the servers' own limit of recursion, 1,000."""
 _NUMBERS = f"SELECT 0 AS n UNION ALL SELECT n + 1 FROM counted_up WHERE n < {MOST_MONTHS}"
@@ -76,9 +78,10 @@ def _numbers(tree: exp.Query) -> None:
         ones = exp.Sum(this=exp.If(this=count.this, true=exp.Literal.number(1), false=exp.Literal.number(0)))
         count.replace(exp.func("COALESCE", ones, exp.Literal.number(0)))
     for tried in list(tree.find_all(exp.TryCast)):
-        if tried.args["to"].this != exp.DType.DECIMAL:
-            raise QueryError("SAFE_CAST can only be written in the shop's SQL where it makes a NUMERIC")
-        pattern = exp.Literal.string("^-?[0-9]{1,29}([.][0-9]{1,9})?$")
+        form = _FORMS.get(tried.args["to"].this)
+        if form is None:
+            raise QueryError("SAFE_CAST can only be written in the shop's SQL where it makes an INT64 or a NUMERIC")
+        pattern = exp.Literal.string(form)
         number = exp.Anonymous(this="REGEXP_INSTR", expressions=[tried.this.copy(), pattern])
         tried.replace(exp.If(this=number, true=exp.Cast(this=tried.this, to=tried.args["to"]), false=exp.null()))
 

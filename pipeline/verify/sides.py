@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from pipeline.batch.chunks import Chunk, cut
 from pipeline.batch.stamps import Stamp, Way, stamped_read
 from pipeline.batch.ways import stamping_way
 from pipeline.verify.tables import ComparedTable, RowKey
@@ -58,7 +60,10 @@ class StoredRow(NamedTuple):
 
 
 class Source:
-    """The database; for one thread at a time. Raises SourceUnavailable or SourceRefused throughout."""
+    """The database; for one thread at a time. `seconds`: what checksums, and finding their ranges, have taken it.
+
+    Raises SourceUnavailable or SourceRefused throughout.
+    """
 
     def __init__(self, config: ShopConfig) -> None:
         config.need("source")
@@ -68,26 +73,46 @@ class Source:
         rows(self.connection, "SET SESSION sql_mode = ''")  # no PAD_CHAR_TO_FULL_LENGTH, no refused dates
         self.server: Server = describe_server(self.connection)
         self._way: Way | None = None
+        self.seconds = 0.0
 
     def another(self) -> Source:
         """On a connection of its own."""
         return Source(self._config)
 
+    def chunks(self, table: ComparedTable, chunk_rows: int) -> Iterator[Chunk]:
+        """Ranges of the table's key, found as they are asked for, on a connection of its own."""
+        with closing(self.another()) as ahead:
+            found = cut(ahead.connection, table.source, chunk_rows)
+            while True:
+                began = time.monotonic()
+                chunk = next(found, None)
+                self.seconds += time.monotonic() - began
+                if chunk is None:
+                    return
+                yield chunk
+
+    def _timed(self, sql: str) -> list[tuple[Any, ...]]:
+        began = time.monotonic()
+        try:
+            return rows(self.connection, sql)
+        finally:
+            self.seconds += time.monotonic() - began
+
     def sums(self, table: ComparedTable, condition: str) -> Sums:
-        ((count, checksum),) = rows(self.connection, table.source_sums(condition))
+        ((count, checksum),) = self._timed(table.source_sums(condition))
         return Sums(int(count), int(checksum))
 
     def bucket_sums(
         self, table: ComparedTable, condition: str, digits: int, buckets: Sequence[str] | None
     ) -> dict[str, Sums]:
-        found = rows(self.connection, table.source_bucket_sums(condition, digits, buckets))
+        found = self._timed(table.source_bucket_sums(condition, digits, buckets))
         return {str(bucket): Sums(int(count), int(checksum)) for bucket, count, checksum in found}
 
     def listing(
         self, table: ComparedTable, condition: str, digits: int = 0, buckets: Sequence[str] = ()
     ) -> dict[RowKey, int]:
         """Key → hash of its row."""
-        found = rows(self.connection, table.source_listing(condition, digits, buckets))
+        found = self._timed(table.source_listing(condition, digits, buckets))
         return {tuple(map(_text, row[:-1])): int(row[-1]) for row in found}
 
     @contextmanager

@@ -6,9 +6,11 @@ they are dead letters, and the comparison of rows names them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from pipeline.verify.offsets import to_local, to_utc
+from pipeline.verify.offsets import Period, to_local, to_utc
 from pipeline.verify.tables import condition_in_source, event_text, text_literal
 from pipeline.verify.texts import name_in_source
 from schemas.catalogue import CatalogueColumn, CatalogueTable
@@ -20,17 +22,45 @@ NUMERIC = "DECIMAL(38,9)"
 _KINDS = {"orders": ("sale", "order:"), "charges": ("refund", "charge:"), "refunds": ("refund", "refund:")}
 
 
-def source_entries(catalogue: Mapping[str, CatalogueTable], config: ShopConfig) -> str:
+def source_periods(
+    fetch: Callable[[str], list[tuple[Any, ...]]], catalogue: Mapping[str, CatalogueTable], config: ShopConfig
+) -> dict[str, Period]:
+    """Role → the times that its rows have, and those of a year before and after them, and of now."""
+    found: dict[str, Period] = {}
+    for role, definition in config.tables.items():
+        if role in _KINDS:
+            column = name_in_source(str(definition.source_column(_date_of(role))))
+            table = _from(catalogue[definition.name])
+            rows = fetch(f"SELECT MIN({column}), MAX({column}) FROM {table} WHERE {column} >= '1000-01-01'")
+            times = [dt.datetime.fromisoformat(str(at)) for at in rows[0] if at is not None]
+            times.append(dt.datetime.now(dt.timezone.utc).replace(tzinfo=None))
+            year = dt.timedelta(days=366)
+            low, high = max(min(times), Period().first + year), min(max(times), Period().last - year)
+            found[role] = Period(low - year, high + year)
+    return found
+
+
+def source_entries(
+    catalogue: Mapping[str, CatalogueTable], config: ShopConfig, periods: Mapping[str, Period] | None = None
+) -> str:
     """A query with the columns of the view `ltv_entries`. `catalogue`: source table → what the database says of it."""
     parts = [
-        _entries(role, definition, catalogue[definition.name], config)
+        _entries(role, definition, catalogue[definition.name], config, (periods or {}).get(role, Period()))
         for role, definition in config.tables.items()
         if role in _KINDS
     ]
     return "\nUNION ALL\n".join(parts)
 
 
-def _entries(role: str, definition: RoleTable, table: CatalogueTable, config: ShopConfig) -> str:
+def _date_of(role: str) -> str:
+    return "ordered_at" if role == "orders" else "charged_at"
+
+
+def _from(table: CatalogueTable) -> str:
+    return ".".join(name_in_source(part) for part in table.name.split(".", 1))
+
+
+def _entries(role: str, definition: RoleTable, table: CatalogueTable, config: ShopConfig, period: Period) -> str:
     columns = {column.name: column for column in table.columns}
 
     def mapped(name: str) -> CatalogueColumn | None:
@@ -43,7 +73,7 @@ def _entries(role: str, definition: RoleTable, table: CatalogueTable, config: Sh
         return found
 
     kind, prefix = _KINDS[role]
-    date = "ordered_at" if role == "orders" else "charged_at"
+    date = _date_of(role)
     wall = needed(date)
     zone = definition.columns[date].time_zone or config.time_zone
     conditions = [condition_in_source(definition.where, columns[definition.where.column])] if definition.where else []
@@ -52,18 +82,19 @@ def _entries(role: str, definition: RoleTable, table: CatalogueTable, config: Sh
     amount = _amount(definition, needed("amount"))
     currency = _currency(role, mapped("currency"), config)
     at = name_in_source(wall.name)
-    utc = at if wall.type == "timestamp" else to_utc(f"CAST({at} AS DATETIME(6))", zone)
+    utc = at if wall.type == "timestamp" else to_utc(f"CAST({at} AS DATETIME(6))", zone, period)
     direct = wall.type != "timestamp" and zone == config.time_zone
-    day = f"DATE({at})" if direct else f"DATE({to_local('occurred_at', config.time_zone)})"
+    day = f"DATE({at})" if direct else f"DATE({to_local('occurred_at', config.time_zone, period)})"
     whole_date = f"YEAR({at}) AND MONTH({at}) AND DAYOFMONTH({at})"
-    database, name = (name_in_source(part) for part in table.name.split(".", 1))
     inner = (
         f"SELECT {_text(needed('id'))} AS id, {_text(needed('id' if role == 'orders' else 'order_id'))} AS order_id,"
         f" {_customer(mapped('customer_id'), config) if role == 'orders' else 'NULL'} AS customer_id,"
         f" {amount} AS amount, {currency} AS currency, {utc} AS occurred_at,"
         f" {day if direct else 'NULL'} AS local_day"
-        f" FROM {database}.{name} WHERE {' AND '.join([*conditions, whole_date])}"
+        f" FROM {_from(table)} WHERE {' AND '.join([*conditions, whole_date])}"
     )
+    if wall.type != "timestamp" and not direct:
+        inner += f" LIMIT {2**64 - 1}"  # else either server puts one tree of offsets into each leaf of the other
     kept = "amount IS NOT NULL" if role == "orders" else "amount < 0"
     if mapped("currency") is not None and config.currency_codes is not None:
         kept += (

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -33,6 +34,7 @@ RowKey: TypeAlias = tuple[str | None, ...]
 """The texts of a row's key columns."""
 
 INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
+HIGHEST_INT64 = 2**63 - 1
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -193,10 +195,15 @@ class ComparedTable:
             f" WHERE {key} IN (SELECT one FROM UNNEST(@keys) AS one)"
         )
 
-    def key_parameter(self, key: RowKey) -> int | str:
+    def number_parameter(self, number: int) -> int | Decimal:
+        """A key of a range as the warehouse has it: BIGINT UNSIGNED is a decimal there."""
+        kind = self.stored.get(self.layout.key[0])
+        return Decimal(number) if number > HIGHEST_INT64 or (kind and pa.types.is_decimal(kind)) else number
+
+    def key_parameter(self, key: RowKey) -> int | Decimal | str:
         """How a key stands in @keys: the number, or the text that `warehouse_joined` makes of it."""
         if self.ranged:
-            return int(str(key[0]))
+            return self.number_parameter(int(str(key[0])))
         parts = zip(self.keys, key, strict=True)
         return ",".join(
             "N" if part is None else f"{len(part.encode())}:{part}" if text.free else part for text, part in parts

@@ -12,11 +12,11 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.batch.chunks import Chunk, condition, cut
+from pipeline.batch.chunks import Chunk, condition
 from pipeline.verify.sides import NOTHING, Source, Stored, Sums
 from pipeline.verify.tables import ComparedTable, RowKey
 
@@ -105,9 +105,7 @@ class Walk:
     # Ranges
 
     def _chunks(self) -> Iterator[Chunk]:
-        """On a connection of its own: it goes ahead of the checksums."""
-        with closing(self.source.another()) as ahead:
-            yield from cut(ahead.connection, self.table.source, self.chunk_rows)
+        return self.source.chunks(self.table, self.chunk_rows)
 
     def _ranges(self) -> Looked:
         looked = Looked(whole=self.share >= 1)
@@ -141,9 +139,9 @@ class Walk:
     def _range(self, chunk: Chunk) -> Part:
         parameters = {}
         if chunk.lower is not None:
-            parameters["lower"] = chunk.lower[0]
+            parameters["lower"] = self.table.number_parameter(int(chunk.lower[0]))
         if chunk.upper is not None:
-            parameters["upper"] = chunk.upper[0]
+            parameters["upper"] = self.table.number_parameter(int(chunk.upper[0]))
         within = self.table.warehouse_range(lower=chunk.lower is not None, upper=chunk.upper is not None)
         return Part(condition(self.table.source, chunk), within, parameters)
 

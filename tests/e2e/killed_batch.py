@@ -5,6 +5,7 @@ The processes are forked from one that has imported everything once.
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import resource
@@ -22,7 +23,7 @@ from schemas.config_file import load_config
 from schemas.errors import LtvError
 
 FAILED = 3
-LONGEST_S = 60.0
+LONGEST_S = 180.0
 Moment = Literal["inside", "behind"]
 
 
@@ -62,6 +63,7 @@ def _run(folder: Path, at: int, moment: Moment, file_bytes: int, options: dict[s
 
     duckdb_warehouse.LocalSession = Dying  # type: ignore[misc]
     Dying.at, Dying.moment, Dying.written = at, moment, 0
+    faulthandler.dump_traceback_later(LONGEST_S * 0.8)  # where a batch that does not end is
     if file_bytes:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))

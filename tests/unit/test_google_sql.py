@@ -37,6 +37,15 @@ TRANSLATED = {
     "CAST(2.5 AS INT64)": "3",
     "`a b` FROM (SELECT 1 AS `a b`)": "1",
     '"text"': "text",
+    "TO_HEX(SHA256('abc'))": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    "CAST(CONCAT('0x', SUBSTR(TO_HEX(SHA256('abc')), 1, 15)) AS INT64)": "839782156265856254",
+    "TO_HEX(b'abc')": "616263",
+    "BYTE_LENGTH('h\u00e9')": "3",
+    "FORMAT('%.2f', NUMERIC '1.5')": "1.50",
+    "FORMAT('%.0f', NUMERIC '-2')": "-2",
+    "FORMAT('%p', JSON '{\"b\":  1.0}')": '{"b":1.0}',
+    "ARRAY_TO_STRING(['a', CONCAT('b', 'c')], ',')": "a,bc",
+    "ARRAY_TO_STRING(x, ',') FROM (SELECT ['a', 'b'] AS x)": "a,b",
     "x FROM (SELECT 1 AS x UNION ALL SELECT 2) ORDER BY x DESC LIMIT 1": "2",
 }
 

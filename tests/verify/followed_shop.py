@@ -14,8 +14,9 @@ from worker_shop import Running, Shop, until
 
 from pipeline.applied import newest_applied
 from pipeline.decode import Decoder
+from pipeline.duckdb_server import DuckDBServer, RemoteSession
 from pipeline.duckdb_warehouse import DuckDBWarehouse
-from pipeline.session import Statement
+from pipeline.session import LocalSession, Statement
 from pipeline.verify.command import compare
 from pipeline.verify.differences import Difference, TableResult
 from pipeline.verify.options import Options, Scope
@@ -43,8 +44,16 @@ class FollowedShop:
             self.shop.sql(table)
         self.configure()
         self.warehouse: DuckDBWarehouse = memory()
+        self.asked: DuckDBWarehouse | None = None
         self.reporter = Reporter()
         self._applied = threading.Lock()
+
+    def serve(self, stack: contextlib.ExitStack) -> None:
+        """From now on the warehouse is a file, and `verify` asks the process that holds it."""
+        path = str(self.shop.folder / "served.duckdb")
+        session = LocalSession(path)
+        self.warehouse = stack.enter_context(contextlib.closing(DuckDBWarehouse(session, server=DuckDBServer(session))))
+        self.asked = stack.enter_context(contextlib.closing(DuckDBWarehouse(RemoteSession(path))))
 
     def configure(self, **settings: Any) -> None:
         self.shop.write(heartbeat_seconds=HEARTBEAT_S, **settings)
@@ -99,7 +108,7 @@ class FollowedShop:
         given = {name: scope.pop(name) for name in ("rollup", "as_of") if name in scope}
         with contextlib.closing(Source(self.config)) as source:
             made = Options(Scope(**scope), **{"rollup": False, **given})
-            return list(compare(source, self.warehouse, self.config, made, self.reporter))
+            return list(compare(source, self.asked or self.warehouse, self.config, made, self.reporter))
 
     def tables(self, **options: Any) -> dict[str, TableResult]:
         found = self.verify(**options)

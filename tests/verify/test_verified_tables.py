@@ -3,6 +3,7 @@ clock skipped; and what is said of those that differ."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -78,6 +79,25 @@ def test_a_key_of_ten_columns(server: Server, database: str, server_id: int, tmp
         (found,) = shop.differences(chunk_rows=7)
     assert len(found.key) == 10
     assert [(column.name, column.database) for column in found.columns] == [("n", "3")]
+
+
+@pytest.mark.parametrize("kind", ["bigint unsigned", "text of a general collation"])
+def test_a_warehouse_that_another_process_holds(
+    server: Server, database: str, server_id: int, tmp_path: Path, kind: str
+) -> None:
+    sql, values = KEYS[kind]
+    rows = ", ".join(f"({value}, {number})" for number, value in enumerate(values))
+    shop = FollowedShop(
+        server, database, tmp_path, server_id, f"CREATE TABLE t (k {sql} PRIMARY KEY, n INT)",
+        f"INSERT INTO t VALUES {rows}",
+    )  # fmt: skip
+    shop.mirror("t")
+    with contextlib.ExitStack() as stack:
+        shop.serve(stack)
+        stack.enter_context(shop.followed())
+        assert shop.tables(chunk_rows=1)["t"].equal
+        shop.raw("UPDATE raw.t SET n = 100")
+        assert len(shop.differences(chunk_rows=1)) == len(values)
 
 
 @pytest.fixture
