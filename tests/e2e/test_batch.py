@@ -149,8 +149,8 @@ def test_a_dead_letter_is_put_through_again(shop: BatchShop) -> None:
 
 REFUSED: dict[str, tuple[type[LtvError], str, list[str], dict[str, Any]]] = {
     "no key": (UnsupportedKey, "no primary key", ["CREATE TABLE odd (id INT)"], {}),
-    "prefix": (UnsupportedKey, "", ["CREATE TABLE odd (id VARCHAR(500), PRIMARY KEY (id(9)))"], {}),
-    "not ranged": (UnsupportedKey, "", ["CREATE TABLE odd (id FLOAT PRIMARY KEY)"], {}),
+    "prefix": (UnsupportedKey, "key", ["CREATE TABLE odd (id VARCHAR(500), PRIMARY KEY (id(9)))"], {}),
+    "not ranged": (UnsupportedKey, "float", ["CREATE TABLE odd (id FLOAT PRIMARY KEY)"], {}),
     "no such table": (SourceRefused, "does not exist", [], {}),
     "a view": (UnsupportedTable, "view", ["CREATE VIEW odd AS SELECT * FROM orders"], {}),
     "an engine": (UnsupportedTable, "MyISAM", ["CREATE TABLE odd (id INT PRIMARY KEY) ENGINE = MyISAM"], {}),
