@@ -13,7 +13,8 @@ from binlog_worker.log import events
 from binlog_worker.log.events import FLAG_ARTIFICIAL, HEADER
 from schemas.checkpoint import Place
 from schemas.errors import LtvError
-from tests.corrupt.recordings import Recorded, Recording, framed, read_stream, right_lines, with_checksum
+from tests.corrupt.recordings import Recorded, Recording, read_stream, right_lines, with_checksum
+from tests.dump_connection import framed
 
 BODY = HEADER.size
 CHECKSUM_BYTES = 4

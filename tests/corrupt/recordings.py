@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -24,6 +23,7 @@ from schemas.checkpoint import Place
 from schemas.config import ShopConfig
 from schemas.config_file import parse_config
 from schemas.errors import LtvError, SourceUnavailable
+from tests.dump_connection import DumpConnection
 from tests.past_logs import RecordedLogs
 
 FOLDER = Path(__file__).parent
@@ -31,19 +31,11 @@ FLAVORS = ("mariadb", "mysql")
 CHECKSUMS = ("crc32", "none")
 LIFE, TYPES = "{}-{}.packets", "{}-types.packets"
 
-VERSIONS = {"mariadb": "10.11.19-MariaDB", "mysql": "9.7.4"}
 GTIDS = frozenset((events.GTID, events.ANONYMOUS_GTID, events.GTID_TAGGED, events.MARIADB_GTID))
 
 
-def framed(raws: Iterable[bytes]) -> bytes:
-    """Events as a server sends them: in packets (length 3, sequence 1), each behind a status byte."""
-    return b"".join(
-        (len(raw) + 1).to_bytes(3, "little") + bytes((number % 256, 0)) + raw for number, raw in enumerate(raws, 1)
-    )
-
-
 def cut_out(stream: bytes) -> Iterator[bytes]:
-    """The inverse."""
+    """The inverse of `framed`."""
     pos = 0
     while pos < len(stream):
         end = pos + 4 + int.from_bytes(stream[pos : pos + 3], "little")
@@ -138,41 +130,6 @@ class Outcome(NamedTuple):
         return sorted(self.lines, key=lambda line: line.sequence)
 
 
-class _Connection:
-    """As much of a pymysql Connection as `Dump` uses; all that will ever be sent is on the socket."""
-
-    def __init__(self, version: str, stream: bytes) -> None:
-        self._version = version
-        self._sock, server = socket.socketpair()
-        with server:
-            server.setblocking(False)
-            server.sendall(stream)
-
-    def get_server_info(self) -> str:
-        return self._version
-
-    def cursor(self) -> _Connection:
-        return self
-
-    def __enter__(self) -> _Connection:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-    def execute(self, sql: str) -> None:
-        assert sql.startswith("SET ")
-
-    def _execute_command(self, command: int, body: bytes) -> None:
-        return None
-
-    def _read_ok_packet(self) -> None:
-        return None
-
-    def _force_close(self) -> None:
-        self._sock.close()
-
-
 @cache
 def shop() -> ShopConfig:
     return parse_config(
@@ -208,7 +165,7 @@ def read(reader: Reader, flavor: str, stream: bytes, *, ahead: bool = True) -> O
     """The loop of `Tail`, less the sink, over one connection. What is not of our error tree is raised."""
     place = reader.restart()
     dump = Dump(
-        lambda: _Connection(VERSIONS[flavor], stream), 7, place.file, place.position, heartbeat=1, read_timeout=5
+        lambda: DumpConnection.holding(stream, flavor), 7, place.file, place.position, heartbeat=1, read_timeout=5
     )
     lines: list[Line] = []
     log = PlainEvents(dump)
@@ -228,7 +185,7 @@ def read(reader: Reader, flavor: str, stream: bytes, *, ahead: bool = True) -> O
 def past_logs(flavor: str, checksum: str) -> RecordedLogs:
     """What `life` has in each file, for the rows of XA transactions that began below where a reader does."""
     recording, files = life(flavor, checksum), dict[str, list[RawEvent]]()
-    connection = _Connection(VERSIONS[flavor], recording.stream)
+    connection = DumpConnection.holding(recording.stream, flavor)
     dump = Dump(lambda: connection, 7, *recording.begin[:2], heartbeat=1, read_timeout=5)
     with contextlib.suppress(SourceUnavailable), contextlib.closing(dump):
         for event in PlainEvents(dump):

@@ -23,7 +23,8 @@ from schemas.errors import (
     UnsupportedRowImage,
 )
 from tests.corrupt.damage import Break, Damaged, as_kind, body, body_of, check, event_of, find, header, replaced
-from tests.corrupt.recordings import LIVES, Recording, framed, life, read_stream, right_lines
+from tests.corrupt.recordings import LIVES, Recording, life, read_stream, right_lines
+from tests.dump_connection import framed
 
 GTIDS = (events.GTID, events.MARIADB_GTID)
 TEXTS = (29, 160)

@@ -14,7 +14,6 @@ from tests.corrupt.recordings import (
     Outcome,
     Recording,
     a_reader,
-    framed,
     is_prefix,
     life,
     past_logs,
@@ -22,6 +21,7 @@ from tests.corrupt.recordings import (
     right_lines,
     seen_schemas,
 )
+from tests.dump_connection import framed
 
 ALGORITHM = 5
 """The byte of a FORMAT_DESCRIPTION, from its end, that says whether events have checksums."""

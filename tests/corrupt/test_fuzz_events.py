@@ -28,13 +28,13 @@ from tests.corrupt.mutation import Mutator, Source, recordings, sources
 from tests.corrupt.recordings import (
     Line,
     a_reader,
-    framed,
     is_prefix,
     past_logs,
     read,
     right_lines,
     seen_schemas,
 )
+from tests.dump_connection import framed
 from tests.unit.test_events import TAGGED, query
 
 pytestmark = pytest.mark.usefixtures("bounded")

@@ -10,8 +10,9 @@ import pytest
 from binlog_worker.log import dump
 from schemas.errors import SourceUnavailable
 from tests.corrupt import life
-from tests.corrupt.recordings import LIVES, Line, Outcome, cut_out, framed, read_stream
+from tests.corrupt.recordings import LIVES, Line, Outcome, cut_out, read_stream
 from tests.corrupt.recordings import life as recorded_life
+from tests.dump_connection import framed
 
 
 def changes(lines: list[Line]) -> Iterator[life.Change]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import socket
 import struct
 import tempfile
 import threading
@@ -29,45 +28,14 @@ from schemas.errors import (
     Terminal,
     UnsupportedEvent,
 )
+from tests.dump_connection import DumpConnection
 
 FILE = "mysql-bin.000003"
 
 
-class FakeConnection:
-    """As much of a pymysql Connection as `Dump` uses."""
-
-    def __init__(self) -> None:
-        self._sock, self.server = socket.socketpair()
-        self.sent: list[tuple[int, bytes]] = []
-
-    def get_server_info(self) -> str:
-        return "9.7.4"
-
-    def cursor(self) -> FakeConnection:
-        return self
-
-    def __enter__(self) -> FakeConnection:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-    def execute(self, sql: str) -> None:
-        assert sql.startswith("SET ")
-
-    def _execute_command(self, command: int, body: bytes) -> None:
-        self.sent.append((command, body))
-
-    def _read_ok_packet(self) -> None:
-        return None
-
-    def _force_close(self) -> None:
-        self._sock.close()
-
-
 @pytest.fixture
-def connection() -> Iterator[FakeConnection]:
-    found = FakeConnection()
+def connection() -> Iterator[DumpConnection]:
+    found = DumpConnection()
     yield found
     found._sock.close()
     found.server.close()
@@ -99,7 +67,7 @@ def beginning(position: int) -> bytes:
 DESCRIBED = 4 + 19 + 98 + 4
 
 
-def dump(connection: FakeConnection, position: int = 500, **options: Any) -> Dump:
+def dump(connection: DumpConnection, position: int = 500, **options: Any) -> Dump:
     return Dump(lambda: connection, 7, FILE, position, **{"read_timeout": 2.0, **options})
 
 
@@ -113,13 +81,13 @@ def ends(found: Dump) -> list[tuple[int, int, int]]:
     return seen
 
 
-def test_request_names_file_and_position(connection: FakeConnection) -> None:
+def test_request_names_file_and_position(connection: DumpConnection) -> None:
     dump(connection, 500)
     (register, _), (command, body) = connection.sent
     assert (register, command, body) == (0x15, 0x12, struct.pack("<IHI", 500, 0, 7) + FILE.encode())
 
 
-def test_positions_and_rotation(connection: FakeConnection) -> None:
+def test_positions_and_rotation(connection: DumpConnection) -> None:
     next_file = (4).to_bytes(8, "little") + b"mysql-bin.000004"
     connection.server.sendall(beginning(500) + event(16, bytes(8), 531) + event(27, FILE.encode(), 531))
     connection.server.sendall(event(4, next_file, 531 + 47))
@@ -129,14 +97,14 @@ def test_positions_and_rotation(connection: FakeConnection) -> None:
     assert found.at == "mysql-bin.000004:4"
 
 
-def test_positions_pass_four_gigabytes(connection: FakeConnection) -> None:
+def test_positions_pass_four_gigabytes(connection: DumpConnection) -> None:
     start = (1 << 32) - 40
     connection.server.sendall(beginning(start) + event(16, bytes(8), start + 31) + event(16, bytes(8), start + 62))
     connection.server.close()
     assert ends(dump(connection, start)) == [(16, start, start + 31), (16, start + 31, start + 62)]
 
 
-def test_start_above_four_gigabytes_reads_from_the_beginning(connection: FakeConnection) -> None:
+def test_start_above_four_gigabytes_reads_from_the_beginning(connection: DumpConnection) -> None:
     """The server writes one event of 4 GB less a little; only its header is true here, so it is sent as several."""
     chunk = 15_000_000
     count = (1 << 32) // chunk + 1
@@ -159,7 +127,7 @@ def test_start_above_four_gigabytes_reads_from_the_beginning(connection: FakeCon
     thread.join()
 
 
-def test_packet_of_more_than_sixteen_megabytes(connection: FakeConnection) -> None:
+def test_packet_of_more_than_sixteen_megabytes(connection: DumpConnection) -> None:
     body = b"x" * 40_000_000
     whole = beginning(500) + event(29, body, 500 + 23 + len(body)) + event(16, bytes(8), 500 + 23 + len(body) + 31)
     thread = threading.Thread(target=lambda: (connection.server.sendall(whole), connection.server.close()))
@@ -173,7 +141,7 @@ def test_packet_of_more_than_sixteen_megabytes(connection: FakeConnection) -> No
 
 
 @contextlib.contextmanager
-def serving(connection: FakeConnection, stream: bytes) -> Iterator[None]:
+def serving(connection: DumpConnection, stream: bytes) -> Iterator[None]:
     """Sends all of it and closes, beside the reader: it is more than the socket holds."""
 
     def send() -> None:
@@ -201,7 +169,7 @@ def spilled(size: int, **options: Any) -> bytes:
 
 
 @pytest.mark.parametrize("size", [0xFFFFFE, 0xFFFFFF, 0x1000000, 0x1FFFFFC, 0x1FFFFFD, 0x1FFFFFE, 40_000_000])
-def test_a_large_compressed_transaction_is_kept_on_disk(connection: FakeConnection, size: int) -> None:
+def test_a_large_compressed_transaction_is_kept_on_disk(connection: DumpConnection, size: int) -> None:
     """Sizes around one packet, two, and many: the payload is the event and a status byte."""
     seen = []
     with serving(connection, spilled(size)), pytest.raises(SourceUnavailable):
@@ -218,14 +186,14 @@ def test_a_large_compressed_transaction_is_kept_on_disk(connection: FakeConnecti
     found.body.close()
 
 
-def test_a_smaller_one_is_not(connection: FakeConnection) -> None:
+def test_a_smaller_one_is_not(connection: DumpConnection) -> None:
     with serving(connection, spilled(0xFFFFFD)):
         events = iter(dump(connection))
         found = [next(events) for _ in range(3)][2]
     assert not isinstance(found, SpilledEvent) and len(found.data) == 0xFFFFFD - 4
 
 
-def test_memory_does_not_grow_with_a_compressed_transaction(connection: FakeConnection) -> None:
+def test_memory_does_not_grow_with_a_compressed_transaction(connection: DumpConnection) -> None:
     stream = spilled(60_000_000)
     found = dump(connection)
     tracemalloc.start()
@@ -240,7 +208,7 @@ def test_memory_does_not_grow_with_a_compressed_transaction(connection: FakeConn
     assert peak < 4_000_000
 
 
-def test_nothing_comes_of_a_large_one_whose_checksum_is_wrong(connection: FakeConnection) -> None:
+def test_nothing_comes_of_a_large_one_whose_checksum_is_wrong(connection: DumpConnection) -> None:
     seen = []
     with (
         serving(connection, spilled(40_000_000, damage=True)),
@@ -251,17 +219,17 @@ def test_nothing_comes_of_a_large_one_whose_checksum_is_wrong(connection: FakeCo
     assert seen == [4, 15]
 
 
-def test_sizes_of_a_large_one_that_do_not_fit(connection: FakeConnection) -> None:
+def test_sizes_of_a_large_one_that_do_not_fit(connection: DumpConnection) -> None:
     body = bytes(20_000_000)
     for difference in (-1, 1, -6_000_000):
-        found = FakeConnection()
+        found = DumpConnection()
         raw = HEADER.pack(0, 40, 1, 19 + len(body) + difference, 0, 0) + body
         words = f"event of {19 + len(body) + difference} bytes in packets of"
         with serving(found, beginning(500) + packets(b"\0" + raw)), pytest.raises(BadPosition, match=words):
             list(dump(found))
 
 
-def test_no_room_for_a_large_one(connection: FakeConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_for_a_large_one(connection: DumpConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with (
         serving(connection, spilled(0x1000000)),
@@ -272,7 +240,7 @@ def test_no_room_for_a_large_one(connection: FakeConnection, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("where", [0, 1])
-def test_wrong_checksum_names_the_place(connection: FakeConnection, where: int) -> None:
+def test_wrong_checksum_names_the_place(connection: DumpConnection, where: int) -> None:
     position = 500 + 31 * where
     connection.server.sendall(
         beginning(500) + event(16, bytes(8), 531, damage=not where) + event(16, bytes(8), 562, damage=True)
@@ -281,13 +249,13 @@ def test_wrong_checksum_names_the_place(connection: FakeConnection, where: int) 
         list(dump(connection))
 
 
-def test_event_left_out_is_noticed(connection: FakeConnection) -> None:
+def test_event_left_out_is_noticed(connection: DumpConnection) -> None:
     connection.server.sendall(beginning(500) + event(16, bytes(8), 531) + event(16, bytes(8), 700))
     with pytest.raises(CorruptBinlog, match=f"562 was expected.*{FILE}:531"):
         list(dump(connection))
 
 
-def test_log_without_checksums(connection: FakeConnection) -> None:
+def test_log_without_checksums(connection: DumpConnection) -> None:
     description = struct.pack("<H50sIB", 4, b"9.7.4", 0, 19) + bytes(40) + b"\x00"
     plain = HEADER.pack(0, 16, 1, 27, 527, 0) + bytes(8)
     first = event(4, (500).to_bytes(8, "little") + FILE.encode(), 0, flags=0x20) + event(15, description, 0)
@@ -304,27 +272,27 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("payload", "kind"), REFUSALS)
-def test_error_and_end_packets(connection: FakeConnection, payload: bytes, kind: type[LtvError]) -> None:
+def test_error_and_end_packets(connection: DumpConnection, payload: bytes, kind: type[LtvError]) -> None:
     connection.server.sendall(beginning(500) + packets(payload))
     with pytest.raises(kind) as raised:
         list(dump(connection))
     assert type(raised.value) is kind and raised.value.position == f"{FILE}:500"
 
 
-def test_old_binlog_format_is_refused(connection: FakeConnection) -> None:
+def test_old_binlog_format_is_refused(connection: DumpConnection) -> None:
     old = struct.pack("<H50sIB", 3, b"5.0", 0, 19) + bytes(40) + b"\x00"
     connection.server.sendall(event(15, old, 0))
     with pytest.raises(UnsupportedEvent):
         list(dump(connection))
 
 
-def test_silence_is_a_half_open_connection(connection: FakeConnection) -> None:
+def test_silence_is_a_half_open_connection(connection: DumpConnection) -> None:
     connection.server.sendall(beginning(500)[:30])
     with pytest.raises(HalfOpenConnection, match=r"0\.05 s"):
         list(dump(connection, read_timeout=0.05))
 
 
-def test_every_split_of_the_stream_gives_the_same_events(connection: FakeConnection) -> None:
+def test_every_split_of_the_stream_gives_the_same_events(connection: DumpConnection) -> None:
     stream = beginning(500) + event(16, bytes(8), 531) + event(3, b"", 554)
     thread = threading.Thread(
         target=lambda: ([connection.server.send(bytes((byte,))) for byte in stream], connection.server.close())
@@ -334,7 +302,7 @@ def test_every_split_of_the_stream_gives_the_same_events(connection: FakeConnect
     thread.join()
 
 
-def test_pending(connection: FakeConnection) -> None:
+def test_pending(connection: DumpConnection) -> None:
     found = dump(connection)
     assert not found.pending()
     connection.server.sendall(beginning(500) + event(16, bytes(8), 531))
@@ -347,7 +315,7 @@ def test_pending(connection: FakeConnection) -> None:
     assert not found.pending()
 
 
-def test_close_ends_a_waiting_reader(connection: FakeConnection) -> None:
+def test_close_ends_a_waiting_reader(connection: DumpConnection) -> None:
     found = dump(connection, read_timeout=30.0)
     connection.server.sendall(beginning(500))
     seen: list[int] = []

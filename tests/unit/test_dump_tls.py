@@ -10,13 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 import trustme
-from test_dump import FILE, FakeConnection, beginning, dump, event
+from test_dump import FILE, beginning, dump, event
 
 from binlog_worker.log import dump as dump_module
 from schemas.errors import CorruptBinlog, HalfOpenConnection, SourceUnavailable
+from tests.dump_connection import DumpConnection
 
 
-class TlsConnection(FakeConnection):
+class TlsConnection(DumpConnection):
     """Both ends after a handshake; `raw` is the server's, below TLS."""
 
     def __init__(self) -> None:

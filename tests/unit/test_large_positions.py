@@ -5,9 +5,8 @@ A server begins a new file between two transactions, so what lies above 4 GB is 
 
 from __future__ import annotations
 
-import socket
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from schemas.checkpoint import Place
 from schemas.errors import BadPosition, SourceUnavailable
 from schemas.sequence import parse_sequence
 from tests.builders import shop
+from tests.dump_connection import DumpConnection, framed
 from tests.past_logs import RecordedLogs
 from tests.written_log import ITEMS, WrittenLog
 
@@ -41,43 +41,16 @@ def beginning(file: str, position: int) -> list[bytes]:
     return [rotate, raw(FORMAT_DESCRIPTION, description)]
 
 
-class Server:
-    """As much of a pymysql Connection as `Dump` uses, with everything to be sent on its socket. `asked` is the position
-    that was asked for."""
-
-    def __init__(self, flavor: str, log: Sequence[bytes]) -> None:
-        self._flavor = flavor
-        self._sock, server = socket.socketpair()
-        with server:
-            server.sendall(b"".join((len(one) + 1).to_bytes(3, "little") + b"\0\0" + one for one in log))
-        self.asked = -1
-
-    def get_server_info(self) -> str:
-        return "10.11.19-MariaDB" if self._flavor == "mariadb" else "9.7.4"
-
-    def cursor(self) -> Server:
-        return self
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-    def execute(self, sql: str) -> None:
-        assert sql.startswith("SET ")
-
-    def _execute_command(self, command: int, body: bytes) -> None:
-        self.asked = int.from_bytes(body[:4], "little")
-
-    def _read_ok_packet(self) -> None:
-        return None
-
-    def _force_close(self) -> None:
-        self._sock.close()
+def server_of(flavor: str, log: Iterable[bytes]) -> DumpConnection:
+    return DumpConnection.holding(framed(log), flavor)
 
 
-def read(reader: Reader, server: Server, ahead: bool) -> list[Changes | SingleChanges]:
+def asked(server: DumpConnection) -> int:
+    """The position that the dump was asked for."""
+    return int.from_bytes(server.sent[-1][1][:4], "little")
+
+
+def read(reader: Reader, server: DumpConnection, ahead: bool) -> list[Changes | SingleChanges]:
     """As `Tail` does, until the server closes the connection."""
     place, made = reader.restart(), []
     dump = Dump(lambda: server, 7, place.file, place.position)
@@ -124,7 +97,7 @@ def test_every_change_has_its_true_position(log: WrittenLog, ahead: bool) -> Non
     rows = [event.position for event in row_events(log)]
     assert rows[1] < FOUR_GB == rows[2] < rows[3]
     reader = a_reader(log.flavor, Place(log.file, begin))
-    made = read(reader, Server(log.flavor, [*beginning(log.file, begin), *(event.data for event in written)]), ahead)
+    made = read(reader, server_of(log.flavor, [*beginning(log.file, begin), *(event.data for event in written)]), ahead)
     assert sequences(made) == [*((position, row) for position in rows[:4] for row in (0, 2)), (rows[4], 0)]
     assert reader.place == Place(log.file, written[-1].end) and written[-1].end > FOUR_GB
     assert written[-1].kind == XID
@@ -137,9 +110,9 @@ def test_a_restart_inside_of_it(log: WrittenLog, done: int, ahead: bool) -> None
     written = log.files[log.file]
     rows = [event.position for event in row_events(log)]
     place = Place(log.file, written[0].position, rows[done], 0)
-    server = Server(log.flavor, [*beginning(log.file, place.position), *(event.data for event in written)])
+    server = server_of(log.flavor, [*beginning(log.file, place.position), *(event.data for event in written)])
     made = read(a_reader(log.flavor, place), server, ahead)
-    assert server.asked == place.position
+    assert asked(server) == place.position
     every = [*((position, row) for position in rows[:4] for row in (0, 2)), (rows[4], 0)]
     assert sequences(made) == [one for one in every if one > (rows[done], 0)]
 
@@ -160,12 +133,12 @@ def test_a_start_above_what_a_request_can_say(flavor: str, monkeypatch: pytest.M
     sent = placed(log)
     begin = next(event for event in reversed(log.files[log.file]) if event.kind in (33, 162)).position
     monkeypatch.setattr(dump_module, "MAX_DUMP_POSITION", begin - 1)
-    server = Server(flavor, sent)
+    server = server_of(flavor, sent)
     reader = a_reader(flavor, Place(log.file, begin))
     made = read(reader, server, ahead=True)
-    assert server.asked == 4
+    assert asked(server) == 4
     assert sequences(made) == [(row_events(log)[1].position, 0)]
     assert reader.place == Place(log.file, log.position)
-    dump = Dump(lambda: Server(flavor, sent), 7, log.file, begin + 1)
+    dump = Dump(lambda: server_of(flavor, sent), 7, log.file, begin + 1)
     with pytest.raises(BadPosition, match=f"inside an event.*{log.file}:{begin + 1}"):
         list(dump)
