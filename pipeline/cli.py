@@ -14,12 +14,12 @@ import time
 from collections.abc import Sequence
 from typing import get_args
 
+from pipeline.arguments import address, seconds, whole_number
 from pipeline.verify import options as verify_options
 from schemas.config import ShopConfig
 from schemas.config_file import load_config
 from schemas.console import print_error, set_up_logging
 from schemas.errors import ConfigError, LtvError, UsageError
-from schemas.source import SourceAddress
 from schemas.tls import Mode
 
 LOG = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--until-idle",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="end when no change came for that long (heartbeats do not count)",
     )
@@ -105,10 +105,14 @@ def parser() -> argparse.ArgumentParser:
         "--table", action="append", metavar="DB.TABLE", help="only this source table, may be given more than once"
     )
     command.add_argument("--where", metavar="SQL", help="only rows that fulfil it; none counts as vanished then")
-    command.add_argument("--rows-per-second", type=_count, metavar="N", help="read no faster")
-    command.add_argument("--chunk-rows", type=_count, metavar="N", help="rows of a range (default: by their length)")
-    command.add_argument("--parallel", type=_count, default=2, metavar="N", help="connections that read (default: 2)")
-    command.add_argument("--replica", type=_address, metavar="URL", help="read from this replica of the source")
+    command.add_argument("--rows-per-second", type=whole_number, metavar="N", help="read no faster")
+    command.add_argument(
+        "--chunk-rows", type=whole_number, metavar="N", help="rows of a range (default: by their length)"
+    )
+    command.add_argument(
+        "--parallel", type=whole_number, default=2, metavar="N", help="connections that read (default: 2)"
+    )
+    command.add_argument("--replica", type=address, metavar="URL", help="read from this replica of the source")
     command.add_argument("--no-rollup", action="store_true", help="leave the rolled-up tables as they are")
     command.add_argument("--extract", nargs="+", metavar="FILES", help="CSV files, also gzipped; folders; patterns")
     command.add_argument("--encoding", default="utf-8", help="of the extracts (default: utf-8)")
@@ -192,29 +196,6 @@ def _command(
             "-c", "--config", default="shop.yaml", metavar="FILE", help="the shop's configuration (default: shop.yaml)"
         )
     return command
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return seconds
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return int(text)
-
-
-def _address(text: str) -> SourceAddress:
-    try:
-        return SourceAddress.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

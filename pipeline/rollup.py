@@ -7,9 +7,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import schemas
+from pipeline.arguments import as_of_day
 from pipeline.warehouse import Warehouse
 from schemas.config import ShopConfig
-from schemas.errors import UsageError
 
 SQL_FOLDER = Path(schemas.__file__).parent / "sql"
 
@@ -45,7 +45,4 @@ def as_of_date(text: str | None, config: ShopConfig, now: dt.datetime) -> dt.dat
     """`--as-of`, or today in the shop's zone. Raises UsageError."""
     if text is None:
         return now.astimezone(ZoneInfo(config.time_zone)).date()
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"--as-of {text[:40]!r} is no date", hint="write it as 2026-07-31") from error
+    return as_of_day(text)

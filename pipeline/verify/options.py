@@ -6,6 +6,7 @@ import argparse
 import datetime as dt
 from dataclasses import dataclass, field
 
+from pipeline.arguments import as_of_day, seconds_from_0, whole_number
 from schemas.errors import UsageError
 
 WORDS = (
@@ -76,9 +77,11 @@ class Options:
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--table", action="append", metavar="TABLE", help="only this one, of the database or raw")
     command.add_argument("--sample", metavar="PART", help="compare 0.01, 1%% or 100000 of each table's rows")
-    command.add_argument("--chunk-rows", type=_count, default=CHUNK_ROWS, metavar="N", help="rows of a checksum")
-    command.add_argument("--limit", type=_count, default=LIMIT, metavar="N", help="differing rows that are printed")
-    command.add_argument("--wait", type=_seconds, default=WAIT_S, metavar="SECONDS", help="for what is in flight")
+    command.add_argument("--chunk-rows", type=whole_number, default=CHUNK_ROWS, metavar="N", help="rows of a checksum")
+    command.add_argument(
+        "--limit", type=whole_number, default=LIMIT, metavar="N", help="differing rows that are printed"
+    )
+    command.add_argument("--wait", type=seconds_from_0, default=WAIT_S, metavar="SECONDS", help="for what is in flight")
     command.add_argument("--as-of", metavar="DATE", help="of the rolled-up tables; default: as of their last rollup")
     command.add_argument("--no-rollup", action="store_true", help="compare rows alone, no rolled-up tables")
     command.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
@@ -88,24 +91,5 @@ def from_arguments(given: argparse.Namespace) -> Options:
     """Raises UsageError."""
     sample = Sample() if given.sample is None else Sample.parse(given.sample)
     scope = Scope(tuple(given.table or ()), given.chunk_rows, given.limit, given.wait, sample)
-    try:
-        as_of = None if given.as_of is None else dt.date.fromisoformat(given.as_of)
-    except ValueError as error:
-        raise UsageError(f"--as-of {given.as_of[:40]!r} is no date", hint="write it as 2026-07-31") from error
+    as_of = None if given.as_of is None else as_of_day(given.as_of)
     return Options(scope, not given.no_rollup, as_of, given.format)
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return seconds

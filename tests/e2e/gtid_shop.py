@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from worker_shop import Shop, until
-
-from demo.servers import MariaDB
-
-
-def shop_on(server: MariaDB, tmp_path: Path, server_id: int) -> Shop:
-    with server.connect(autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE DATABASE IF NOT EXISTS shop")
-    return Shop(server.connect, server.dsn(), "shop", tmp_path, server_id)
 
 
 def executed(shop: Shop, mysql: bool) -> str:

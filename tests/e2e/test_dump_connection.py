@@ -12,7 +12,7 @@ from typing import Any
 import pymysql
 import pytest
 from proxy import Proxy
-from worker_shop import Running, Shop, Topic, until
+from worker_shop import Running, Shop, Topic, shop_on, until
 
 from binlog_worker.log import dump as dump_module
 from demo.servers import MariaDB
@@ -38,10 +38,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
 
 @pytest.fixture
 def own_shop(own: MariaDB, tmp_path: Path, server_id: int, request: pytest.FixtureRequest) -> Iterator[Shop]:
-    database = "t_" + re.sub(r"\W", "_", request.node.name)[:50]
-    with own.connect(autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE `{database}`")
-    made = Shop(own.connect, own.dsn(), database, tmp_path, server_id)
+    made = shop_on(own, "t_" + re.sub(r"\W", "_", request.node.name)[:50], tmp_path, server_id)
     yield made
     made.connection.close()
 

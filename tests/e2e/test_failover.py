@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gtid_shop import executed, purge, shop_on
-from worker_shop import Running, Topic, until
+from gtid_shop import executed, purge
+from worker_shop import Running, Topic, shop_on, until
 
 from demo.servers import MariaDB
 from schemas.errors import LtvError, SourceChanged
@@ -21,7 +21,7 @@ class Pair:
     def __init__(self, folder: Path, server_id: int, *options: str) -> None:
         self.primary = MariaDB(folder / "primary").start()
         self.replica = MariaDB(folder / "replica", ["--server-id=2", *options]).start()
-        self.shop = shop_on(self.primary, folder, server_id)
+        self.shop = shop_on(self.primary, "shop", folder, server_id)
         self.on_replica = self.replica.connect(autocommit=True)
         self.query(
             f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={self.primary.port}, MASTER_USER='root',"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gtid_shop import executed, purge, shop_on
-from worker_shop import Shop, Topic, orders, until
+from gtid_shop import executed, purge
+from worker_shop import Shop, Topic, orders, shop_on, until
 
 from binlog_worker import metrics
 from binlog_worker.log import dump
@@ -124,7 +124,7 @@ def log(request: pytest.FixtureRequest, tmp_path: Path, server_id: int) -> Itera
     """A shop, and what fills its log. MariaDB of its own: the numbers that it is given would confuse others."""
     if request.param == "mariadb":
         own = request.getfixturevalue("own")
-        shop, write = shop_on(own, tmp_path, server_id), write_mariadb
+        shop, write = shop_on(own, "shop", tmp_path, server_id), write_mariadb
     else:
         server, database = request.getfixturevalue("mysql"), f"t_{uuid.uuid4().hex[:12]}"
         with server.connect(autocommit=True) as connection, connection.cursor() as cursor:
@@ -299,7 +299,7 @@ def test_a_checkpoint_wins_over_a_set_and_a_higher_epoch_over_both(shop: Shop, s
 
 
 def test_purged_transactions_behind_the_set(own: MariaDB, tmp_path: Path, server_id: int) -> None:
-    shop = shop_on(own, tmp_path, server_id)
+    shop = shop_on(own, "shop", tmp_path, server_id)
     shop.insert(1, 1)
     early = executed(shop, False)
     shop.sql("SET gtid_domain_id = 5")

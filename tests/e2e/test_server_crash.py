@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 import pymysql
 import pytest
-from worker_shop import Running, Shop, Topic, orders, until
+from worker_shop import Running, Shop, Topic, orders, shop_on, until
 
 from demo.servers import MariaDB
 from schemas.errors import TruncatedBinlog
@@ -24,14 +24,12 @@ EVENT_END = struct.Struct("<9xI6x")
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[MariaDB]:
     with MariaDB(tmp_path / "server", ["--max-allowed-packet=256M"]) as running:
-        with running.connect(autocommit=True) as connection, connection.cursor() as cursor:
-            cursor.execute("CREATE DATABASE crashed")
         yield running
 
 
 @pytest.fixture
 def shop(server: MariaDB, tmp_path: Path, server_id: int) -> Shop:
-    return Shop(server.connect, server.dsn(), "crashed", tmp_path, server_id)
+    return shop_on(server, "crashed", tmp_path, server_id)
 
 
 def commit_large(shop: Shop) -> None:

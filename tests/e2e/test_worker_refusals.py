@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worker_shop import Running, Shop, Topic, until
+from worker_shop import Running, Shop, Topic, shop_on, until
 
 from demo.servers import MariaDB, free_port
 from schemas.errors import (
@@ -30,10 +30,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
 
 @pytest.fixture
 def shop(own: MariaDB, tmp_path: Path, server_id: int, request: pytest.FixtureRequest) -> Iterator[Shop]:
-    database = "t_" + re.sub(r"\W", "_", request.node.name)[:50]
-    with own.connect(autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE `{database}`")
-    made = Shop(own.connect, own.dsn(), database, tmp_path, server_id)
+    made = shop_on(own, "t_" + re.sub(r"\W", "_", request.node.name)[:50], tmp_path, server_id)
     yield made
     made.connection.close()
 
@@ -249,9 +246,7 @@ def test_server_restart_and_crash(shop: Shop, own: MariaDB) -> None:
 
 def test_server_that_goes_away_for_good_is_tried_again_until_stopped(tmp_path: Path, server_id: int) -> None:
     with MariaDB(tmp_path / "data") as server:
-        with server.connect(autocommit=True) as connection, connection.cursor() as cursor:
-            cursor.execute("CREATE DATABASE gone")
-        shop = Shop(server.connect, server.dsn(), "gone", tmp_path, server_id)
+        shop = shop_on(server, "gone", tmp_path, server_id)
         sink = Topic()
         with Running(shop, send=sink) as running:
             until(lambda: sink.of("heartbeat"))
@@ -263,9 +258,7 @@ def test_server_that_goes_away_for_good_is_tried_again_until_stopped(tmp_path: P
 
 def test_server_without_binlog(tmp_path: Path, server_id: int) -> None:
     with MariaDB(tmp_path / "data", ["--skip-log-bin"]) as server:
-        with server.connect(autocommit=True) as connection, connection.cursor() as cursor:
-            cursor.execute("CREATE DATABASE quiet")
-        shop = Shop(server.connect, server.dsn(), "quiet", tmp_path, server_id)
+        shop = shop_on(server, "quiet", tmp_path, server_id)
         error = refusal(shop, begin=None)
     assert isinstance(error, SourceRefused)
     assert "log_bin is OFF" in error.message and "--log-bin" in error.message

@@ -19,6 +19,7 @@ import yaml
 
 from binlog_worker.run import Options, run
 from binlog_worker.stopping import Stopping
+from demo.servers import MariaDB
 from schemas.config_file import load_config
 from schemas.event import Message
 
@@ -204,3 +205,10 @@ class Topic:
         messages = (message for message in self.of() if message.attributes["table"].endswith(f".{table}"))
         events = (orjson.loads(line) for message in messages for line in message.data.split(b"\n")[1:])
         return [event["after"][column] for event in events if event["op"] == "c"]
+
+
+def shop_on(server: MariaDB, database: str, folder: Path, server_id: int) -> Shop:
+    """A shop on a server of the test's own, in a database that is made where it is missing."""
+    with server.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{database}`")
+    return Shop(server.connect, server.dsn(), database, folder, server_id)
