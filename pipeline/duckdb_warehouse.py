@@ -27,7 +27,7 @@ from pipeline.source_kinds import SourceKinds
 from pipeline.warehouse import Applied, StoredLoad, StoredTable, Waiting
 from schemas.columns import STRING
 from schemas.config import ShopConfig
-from schemas.errors import SettingsChanged, WarehouseError, WarehouseUnavailable
+from schemas.errors import QueryError, SettingsChanged, WarehouseError, WarehouseUnavailable
 from schemas.tables import OWN_TABLES
 
 LOG = logging.getLogger(__name__)
@@ -274,13 +274,22 @@ class DuckDBWarehouse:
         statements = []
         for table, text in tables:
             used = {name: value for name, value in parameters.items() if f"@{name}" in text}
-            statements.append(Statement(f"CREATE OR REPLACE TABLE main.{sql.quoted(table)} AS {to_duckdb(text)}", used))
+            query = Statement(to_duckdb(text), used)
+            statements += sql.replace_table(table, self._columns_of(query), query)
         counts = ", ".join(
             f"(SELECT count(*) FROM main.{sql.quoted(name)}) AS {sql.quoted(name)}" for name, _ in tables
         )
         statements.append(Statement(f"SELECT {counts}"))
         found: dict[str, int] = self.session.run(statements, own_connection=True).read_all().to_pylist()[0]
         return found
+
+    def _columns_of(self, query: Statement) -> dict[str, str]:
+        """Column → DuckDB type of a result; none where the query reads a table that is not there yet."""
+        try:
+            with self.session.read(Statement(f"DESCRIBE {query.sql}", query.parameters)) as reader:
+                return {row["column_name"]: row["column_type"] for row in reader.read_all().to_pylist()}
+        except QueryError:
+            return {}
 
     def dead_letters(self, table: str | None = None) -> list[DeadRow]:
         where = 'WHERE "table" = $table' if table else ""

@@ -1,62 +1,84 @@
 -- ltv_cohorts: what the customers of each cohort month have spent up to each month number, cumulated; guests apart.
 -- The cohort month is the MIN over the customer's live sale entries, so a late, moved, cancelled or deleted first order
--- puts every number right by itself.
+-- puts every number right by itself. Customers are grouped by month once; all else counts these groups.
 WITH sales AS (
-  SELECT
-    order_id,
-    customer_id IS NULL AS is_guest,
-    IF(customer_id IS NULL, CONCAT('order ', order_id), CONCAT('customer ', customer_id)) AS buyer,
-    currency,
-    purchase_month,
-    amount
+  SELECT order_id, customer_id, currency, purchase_month, amount
   FROM ltv_entries
   WHERE kind = 'sale' AND purchase_date <= @as_of
 ),
-first_purchases AS (
-  SELECT buyer, MIN(purchase_month) AS cohort_month
+customer_months AS (
+  SELECT customer_id, currency, purchase_month, COUNT(*) AS orders, SUM(amount) AS revenue
   FROM sales
-  GROUP BY buyer
+  WHERE customer_id IS NOT NULL
+  GROUP BY customer_id, currency, purchase_month
+),
+customer_currencies AS (
+  SELECT customer_id, currency, MIN(purchase_month) AS first_month
+  FROM customer_months
+  GROUP BY customer_id, currency
+),
+first_purchases AS (
+  SELECT customer_id, MIN(first_month) AS cohort_month
+  FROM customer_currencies
+  GROUP BY customer_id
+),
+bought AS (
+  SELECT
+    first_purchases.cohort_month,
+    DATE_DIFF(customer_months.purchase_month, first_purchases.cohort_month, MONTH) AS month_number,
+    customer_months.currency,
+    FALSE AS is_guest,
+    COUNT(*) AS active_customers,
+    SUM(customer_months.orders) AS orders,
+    SUM(customer_months.revenue) AS revenue
+  FROM customer_months
+  JOIN first_purchases ON first_purchases.customer_id = customer_months.customer_id
+  GROUP BY cohort_month, month_number, currency
+  UNION ALL
+  -- Each order of a guest is its own customer.
+  SELECT purchase_month, 0, currency, TRUE, COUNT(*), COUNT(*), SUM(amount)
+  FROM sales
+  WHERE customer_id IS NULL
+  GROUP BY purchase_month, currency
 ),
 refunds AS (
   -- A refund counts if its order has a live sale entry, in the month it happens; customer and guest flag are its order's.
   SELECT
-    sales.buyer,
-    sales.is_guest,
+    COALESCE(first_purchases.cohort_month, sales.purchase_month) AS cohort_month,
     COALESCE(entries.currency, sales.currency) AS currency,
+    sales.customer_id IS NULL AS is_guest,
     entries.purchase_month,
     entries.amount
   FROM ltv_entries AS entries
   JOIN sales ON sales.order_id = entries.order_id
+  LEFT JOIN first_purchases ON first_purchases.customer_id = sales.customer_id
   WHERE entries.kind = 'refund' AND entries.purchase_date <= @as_of
 ),
-money AS (
-  SELECT buyer, is_guest, currency, purchase_month, amount AS revenue, amount - amount AS refund, 1 AS orders FROM sales
-  UNION ALL
-  SELECT buyer, is_guest, currency, purchase_month, amount - amount, amount, 0 FROM refunds
-),
-activity AS (
+refunded AS (
   SELECT
-    first_purchases.cohort_month,
-    -- A refund dated before the cohort month (its first order moved or went) belongs to month 0.
-    GREATEST(DATE_DIFF(money.purchase_month, first_purchases.cohort_month, MONTH), 0) AS month_number,
-    money.currency,
-    money.is_guest,
-    COUNT(DISTINCT IF(money.orders = 1, money.buyer, NULL)) AS active_customers,
-    CAST(SUM(money.orders) AS INT64) AS orders,
-    SUM(money.revenue) AS revenue,
-    SUM(money.refund) AS refunds
-  FROM money
-  JOIN first_purchases ON first_purchases.buyer = money.buyer
+    cohort_month,
+    -- One dated before the cohort month (its first order moved or went) belongs to month 0.
+    GREATEST(DATE_DIFF(purchase_month, cohort_month, MONTH), 0) AS month_number,
+    currency,
+    is_guest,
+    SUM(amount) AS refunds
+  FROM refunds
   GROUP BY cohort_month, month_number, currency, is_guest
 ),
+sizes AS (
+  SELECT first_purchases.cohort_month, customer_currencies.currency, FALSE AS is_guest, COUNT(*) AS customers
+  FROM customer_currencies
+  JOIN first_purchases ON first_purchases.customer_id = customer_currencies.customer_id
+  GROUP BY cohort_month, currency
+  UNION ALL
+  SELECT cohort_month, currency, is_guest, active_customers FROM bought WHERE is_guest
+  UNION ALL
+  -- Of a currency in which nobody of the cohort bought, but something was refunded.
+  SELECT cohort_month, currency, is_guest, 0 FROM refunded
+),
 cohorts AS (
-  SELECT
-    first_purchases.cohort_month,
-    money.currency,
-    money.is_guest,
-    COUNT(DISTINCT IF(money.orders = 1, money.buyer, NULL)) AS customers
-  FROM money
-  JOIN first_purchases ON first_purchases.buyer = money.buyer
+  SELECT cohort_month, currency, is_guest, CAST(SUM(customers) AS INT64) AS customers
+  FROM sizes
   GROUP BY cohort_month, currency, is_guest
 ),
 spine AS (
@@ -72,16 +94,21 @@ cells AS (
     spine.currency,
     spine.is_guest,
     spine.customers,
-    COALESCE(activity.active_customers, 0) AS active_customers,
-    COALESCE(activity.orders, 0) AS orders,
-    COALESCE(activity.revenue, 0) AS revenue,
-    COALESCE(activity.refunds, 0) AS refunds
+    COALESCE(bought.active_customers, 0) AS active_customers,
+    CAST(COALESCE(bought.orders, 0) AS INT64) AS orders,
+    COALESCE(bought.revenue, 0) AS revenue,
+    COALESCE(refunded.refunds, 0) AS refunds
   FROM spine
-  LEFT JOIN activity
-    ON activity.cohort_month = spine.cohort_month
-    AND activity.month_number = spine.month_number
-    AND activity.currency = spine.currency
-    AND activity.is_guest = spine.is_guest
+  LEFT JOIN bought
+    ON bought.cohort_month = spine.cohort_month
+    AND bought.month_number = spine.month_number
+    AND bought.currency = spine.currency
+    AND bought.is_guest = spine.is_guest
+  LEFT JOIN refunded
+    ON refunded.cohort_month = spine.cohort_month
+    AND refunded.month_number = spine.month_number
+    AND refunded.currency = spine.currency
+    AND refunded.is_guest = spine.is_guest
 ),
 cumulated AS (
   SELECT
