@@ -3,12 +3,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EMULATOR := $(VENV)/bqemulator
 
-.PHONY: demo test lint bench soak clean help
+# Tests wait for servers much of their time: one process more than there are cores.
+TEST_PROCESSES ?= $(shell $(PYTHON) -c "import os; print(min(8, os.cpu_count() + 1))")
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES)
+
+.PHONY: demo test test-long lint bench soak clean help
 
 help:
 	@echo "make demo          a simulated shop, its binlog, and the LTV of its cohorts (LIVE=1 goes on until Ctrl-C)"
-	@echo "make test          lint and all tests, on private servers"
+	@echo "make test          lint and all tests, on private servers (PYTEST_ARGUMENTS, TEST_PROCESSES)"
+	@echo "make test-long     the same, with more kills, rounds and examples in the tests that repeat something"
 	@echo "make lint          ruff, mypy, and the Dockerfile's linter"
 	@echo "make bench         speed, each beside a baseline in the same run"
 	@echo "make soak          ten minutes of load; memory must stay flat"
@@ -19,6 +25,10 @@ $(STAMP): setup.py constraints.txt
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,test]'
 	touch $@
 
+# BigQuery's SQL for the tests, in an environment of its own: it pins other versions than Beam does.
+$(EMULATOR)/.installed: $(STAMP) tests/bigquery/requirements.txt
+	$(BIN)/python -m tests.bigquery.emulator_environment
+
 demo: $(STAMP)
 	$(BIN)/python -m demo $(if $(LIVE),--live)
 
@@ -28,8 +38,11 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
 
-test: lint
-	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+test: lint $(EMULATOR)/.installed
+	$(PYTEST) $(PYTEST_ARGUMENTS)
+
+test-long: lint $(EMULATOR)/.installed
+	LONG_TESTS=1 $(PYTEST) $(PYTEST_ARGUMENTS)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench $(BENCH)

@@ -38,7 +38,6 @@ class TimedOrders:
     ) -> None:
         self.seen: list[float] = []
         self.missing = 0
-        self.polls = 0
         self.next_id = first
         self._connection, self._visible, self._every_s, self._poll_s = connection, visible, every_s, poll_s
         self._waiting: dict[int, float] = {}
@@ -71,7 +70,6 @@ class TimedOrders:
     def _ask(self, waiting: list[int]) -> None:
         there = self._visible(waiting)
         now = time.monotonic()
-        self.polls += 1
         with self._lock:
             for key in there:
                 self.seen.append(max(0.0, now - self._waiting.pop(key)))

@@ -172,11 +172,21 @@ class DuckDBLoads:
                 Statement(sql.RAISE_FLOOR, {"table": layout.table, "sequence": load.sequence})
                 for layout in load.targets
             ]
+        letters = {"prefix": f"batch:{load.table}:", "id": load.id}
         if load.whole:
-            letters = {"prefix": f"batch:{load.table}:", "id": load.id}
             statements.append(Statement(sql.FORGET_LETTERS, letters))
+        elif self._rows(Statement(sql.LETTERS, {"prefix": letters["prefix"]}))[0]["rows"]:
+            statements += [
+                Statement(self._forget_overtaken(layout), {**letters, "sequence": load.sequence})
+                for layout in load.targets
+            ]
         done = {"id": load.id, "now": now, "rows": rows, "dead": dead}
         return [*statements, Statement(sql.END_LOAD, done), *sql.forget_loads(load.table, but=load.id)]
+
+    def _forget_overtaken(self, layout: Layout) -> str:
+        sources = {column.name: column.source for column in layout.columns}
+        types = self._tables.columns[layout.table]
+        return sql.forget_overtaken(layout.table, {name: (sources[name], types[name]) for name in layout.key})
 
     def _count(self, table: str) -> int:
         if table not in self._tables.columns:

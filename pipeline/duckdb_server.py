@@ -121,17 +121,22 @@ class RemoteSession:
 
     def __init__(self, path: str) -> None:
         """Raises WarehouseUnavailable where nobody serves the file."""
-        try:
-            found = json.loads(server_file(path).read_text(encoding="utf-8"))
-            self._connection: Connection = Client((found["host"], found["port"]), authkey=bytes.fromhex(found["token"]))
-        except (OSError, ValueError, KeyError, TypeError, EOFError, AuthenticationError) as error:
-            raise WarehouseUnavailable(
-                f"{path} is held by another process that does not share it",
-                hint="a running `ltv-pipeline stream` shares its file; any other program has to close it first",
-            ) from error
-        _no_delay(self._connection)
         self.path = path
         self._lock = threading.Lock()
+        self._half_read = False
+        self._connection = self._connect()
+
+    def _connect(self) -> Connection:
+        try:
+            found = json.loads(server_file(self.path).read_text(encoding="utf-8"))
+            made: Connection = Client((found["host"], found["port"]), authkey=bytes.fromhex(found["token"]))
+        except (OSError, ValueError, KeyError, TypeError, EOFError, AuthenticationError) as error:
+            raise WarehouseUnavailable(
+                f"{self.path} is held by another process that does not share it",
+                hint="a running `ltv-pipeline stream` shares its file; any other program has to close it first",
+            ) from error
+        _no_delay(made)
+        return made
 
     def run(
         self,
@@ -153,6 +158,9 @@ class RemoteSession:
             yield pa.RecordBatchReader.from_batches(schema, batches)
 
     def _send(self, statements: Sequence[Statement], inputs: Mapping[str, pa.Table], **how: bool) -> None:
+        if self._half_read:  # the rest of a result would be taken for the next one
+            self._connection.close()
+            self._connection, self._half_read = self._connect(), False
         listed = [{"sql": statement.sql, "parameters": _encode(statement.parameters)} for statement in statements]
         self._connection.send_bytes(json.dumps({"statements": listed, "inputs": list(inputs), **how}).encode())
         for table in inputs.values():
@@ -161,11 +169,14 @@ class RemoteSession:
     def _receive(self) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         header = json.loads(self._connection.recv_bytes())
         _raise(header)
-        return pa.ipc.read_schema(pa.py_buffer(self._connection.recv_bytes())), self._batches()
+        schema = pa.ipc.read_schema(pa.py_buffer(self._connection.recv_bytes()))
+        self._half_read = True
+        return schema, self._batches()
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         while True:
             header = json.loads(self._connection.recv_bytes())
+            self._half_read = "batch" in header
             _raise(header)
             if header.get("end"):
                 return

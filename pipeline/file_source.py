@@ -6,15 +6,13 @@ that are messages by themselves.
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apache_beam as beam
 import orjson
 
-from schemas.errors import UsageError
+from pipeline.input_files import find_input
 from schemas.event import Message
 
 GROUP_BYTES = 4_000_000
@@ -27,25 +25,13 @@ _LONE = (b'{"heartbeat"', b'{"reload"')
 
 
 def find_files(patterns: Sequence[str]) -> list[str]:
-    """Files, folders (their *.jsonl and *.json) and glob patterns → files, by name. Raises UsageError."""
-    found: list[str] = []
-    missing = []
-    for pattern in patterns:
-        if Path(pattern).is_dir():
-            matches = sorted(str(path) for path in Path(pattern).iterdir() if path.suffix in (".jsonl", ".json"))
-        else:
-            matches = sorted(glob.glob(pattern))  # noqa: PTH207 - a pattern may be absolute
-        if not matches:
-            missing.append(pattern)
-        found += matches
-    if missing:
-        raise UsageError(
-            f"no files of change events: {', '.join(missing)}", hint="`binlog-worker run --to DIR` writes them"
-        )
-    unreadable = [name for name in found if not os.access(name, os.R_OK)]
-    if unreadable:
-        raise UsageError(f"cannot be read: {', '.join(unreadable)}")
-    return list(dict.fromkeys(found))
+    """Files, folders (their *.jsonl and *.json) and glob patterns → files. Raises UsageError."""
+    return find_input(
+        patterns,
+        lambda name: name.endswith((".jsonl", ".json")),
+        "no files of change events",
+        "`binlog-worker run --to DIR` writes them",
+    )
 
 
 def parts(path: str) -> list[tuple[str, int, int]]:

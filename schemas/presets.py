@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from schemas.identifiers import quoted_table
+
 FOLDER = Path(__file__).parent / "shops"
 _TABLE = re.compile(r"\{(\w+)\}")
 
@@ -56,12 +58,7 @@ class ShopSystem:
 
     def filled(self, text: str, database: str | None = None, prefix: str | None = None) -> str:
         """A text of `required` or `settings`, its tables quoted as SQL wants them."""
-
-        def quoted(match: re.Match[str]) -> str:
-            schema, name = self.table(match[1], database, prefix).split(".", 1)
-            return ".".join("`" + part.replace("`", "``") + "`" for part in (schema, name))
-
-        return _TABLE.sub(quoted, text)
+        return _TABLE.sub(lambda match: quoted_table(self.table(match[1], database, prefix)), text)
 
 
 def presets() -> list[str]:

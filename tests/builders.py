@@ -14,6 +14,7 @@ from pipeline.entries import derive_entries
 from pipeline.output import text_of
 from pipeline.rollup import rollup
 from pipeline.session import LocalSession
+from pipeline.warehouse import Warehouse
 from schemas.config import ShopConfig
 from schemas.config_file import parse_config
 from schemas.event import OVERSIZED_VALUES, EventColumn, Message, TableSchema, dead_letter_line, envelope
@@ -35,6 +36,27 @@ MAPPED = {
         "columns": {"id": "id", "order_id": "order_id", "amount": "amount", "charged_at": "created_at"},
     },
 }
+
+
+FURTHER = {
+    "order_items": {
+        "name": "shop.order_items",
+        "columns": {
+            "id": "id",
+            "order_id": "order_id",
+            "product": "name",
+            "quantity": "quantity",
+            "unit_amount": "unit_amount",
+        },
+    },
+    "refunds": {
+        "name": "shop.refunds",
+        "columns": {"id": "id", "order_id": "order_id", "amount": "amount", "charged_at": "created_at"},
+        "sign": -1,
+    },
+    "customers": {"name": "shop.customers", "columns": {"id": "id"}, "segments": ["channel"]},
+}
+"""Roles beside those of `MAPPED`; amounts of `refunds` are positive at their source."""
 
 
 def shop(**fields: Any) -> ShopConfig:
@@ -71,6 +93,13 @@ ORDER_COLUMNS = {
     "amount": "decimal(12,2)",
 }
 CHARGE_COLUMNS = {"id": "bigint", "order_id": "bigint", "amount": "decimal(12,2)", "created_at": "datetime(6)"}
+ITEM_COLUMNS = {
+    "id": "bigint",
+    "order_id": "bigint",
+    "name": "varchar",
+    "quantity": "decimal(12,3)",
+    "unit_amount": "decimal(12,4)",
+}
 ORDERS = schema("shop.orders", ORDER_COLUMNS)
 CHARGES = schema("shop.charges", CHARGE_COLUMNS)
 
@@ -136,14 +165,15 @@ def apply(warehouse: DuckDBWarehouse, config: ShopConfig, *messages: Message) ->
     return changes
 
 
-def rows(warehouse: DuckDBWarehouse, sql: str) -> list[tuple[Any, ...]]:
-    with warehouse.query(sql) as reader:
+def rows(warehouse: Warehouse, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    with warehouse.query(sql, parameters) as reader:
         return [tuple(row.values()) for row in reader.read_all().to_pylist()]
 
 
-def texts(warehouse: DuckDBWarehouse, sql: str) -> list[str]:
+def texts(warehouse: Warehouse, sql: str, parameters: Mapping[str, Any] | None = None) -> list[str]:
     """A result as lines, values apart by a space and NULL as -."""
-    return [" ".join("-" if value is None else text_of(value) for value in row) for row in rows(warehouse, sql)]
+    found = rows(warehouse, sql, parameters)
+    return [" ".join("-" if value is None else text_of(value) for value in row) for row in found]
 
 
 def rolled_up(warehouse: DuckDBWarehouse, config: ShopConfig, as_of: Any, sql: str) -> list[str]:
@@ -151,16 +181,24 @@ def rolled_up(warehouse: DuckDBWarehouse, config: ShopConfig, as_of: Any, sql: s
     return texts(warehouse, sql)
 
 
-def by_words(lines: Iterable[str], currency: bool = False) -> list[Message]:
+def by_words(lines: Iterable[str], currency: bool = False, *, instants: bool = False) -> list[Message]:
     """Changes in words → messages, in the log's order.
 
-    `order ID DATE CUSTOMER AMOUNT [STATUS] [CURRENCY]`, `charge ID ORDER AMOUNT DATE [CURRENCY]`, `delete order ID`,
-    `delete charge ID`, `truncate orders`; NULL is -.
+    `order ID DATE CUSTOMER AMOUNT [STATUS] [CURRENCY] [country=FR]`, `charge ID ORDER AMOUNT DATE [CURRENCY]`, `refund`
+    the same, `item ID ORDER PRODUCT QUANTITY UNIT_AMOUNT`, `customer ID CHANNEL`, `delete order ID` and so on,
+    `truncate orders`; NULL is -. `instants`: dates are instants in UTC rather than times of the shop's clock.
     """
     extra = {"currency": "char"} if currency else {}
+    lines = list(lines)
+    countries = {"country": "char"} if any("country=" in line for line in lines) else {}
+    clock = "timestamp(6)" if instants else "datetime(6)"
+    charges = {**CHARGE_COLUMNS, "created_at": clock, **extra}
     of = {
-        "order": schema("shop.orders", {**ORDER_COLUMNS, **extra}),
-        "charge": schema("shop.charges", {**CHARGE_COLUMNS, **extra}),
+        "order": schema("shop.orders", {**ORDER_COLUMNS, "order_date": clock, **extra, **countries}),
+        "charge": schema("shop.charges", charges),
+        "refund": schema("shop.refunds", charges),
+        "item": schema("shop.order_items", ITEM_COLUMNS),
+        "customer": schema("shop.customers", {"id": "bigint", "channel": "varchar"}),
     }
     known: dict[tuple[str, str], dict[str, Any]] = {}
     messages = []
@@ -174,10 +212,25 @@ def by_words(lines: Iterable[str], currency: bool = False) -> list[Message]:
             line_of = event("d", known[table, key], position)
         else:
             table, key = str(kind), str(words[0])
-            known[table, key] = _order(words, currency) if table == "order" else _charge(words, currency)
+            known[table, key] = _row(table, words, currency, bool(countries))
             line_of = event("u", known[table, key], position)
         messages.append(message(of[table], line_of, id=str(position)))
     return messages
+
+
+def _row(table: str, words: list[str | None], currency: bool, countries: bool) -> dict[str, Any]:
+    if table == "order":
+        named = [word for word in words if word is not None and word.startswith("country=")]
+        country = named[-1].removeprefix("country=") if named else None
+        row = _order([word for word in words if word not in named], currency)
+        return {**row, "country": country} if countries else row
+    if table == "item":
+        id, of, product, quantity, unit = words
+        return {"id": int(id or 0), "order_id": of and int(of), "name": product and product.replace("_", " "),
+                "quantity": quantity, "unit_amount": unit}  # fmt: skip
+    if table == "customer":
+        return {"id": int(words[0] or 0), "channel": words[1]}
+    return _charge(words, currency)
 
 
 def _order(words: Sequence[Any], currency: bool) -> dict[str, Any]:
@@ -188,4 +241,4 @@ def _order(words: Sequence[Any], currency: bool) -> dict[str, Any]:
 
 def _charge(words: Sequence[Any], currency: bool) -> dict[str, Any]:
     id, of, amount, date, code = [*words, *[None][len(words) - 4 :]]
-    return charge(int(id), int(of), amount, date, **({"currency": code} if currency else {}))
+    return charge(int(id), of and int(of), amount, date, **({"currency": code} if currency else {}))

@@ -42,10 +42,6 @@ class MariadbGtid(NamedTuple):
     def standalone(self) -> bool:
         return bool(self.flags & 1)
 
-    @property
-    def is_ddl(self) -> bool:
-        return bool(self.flags & 32)
-
 
 @lru_cache(maxsize=256)
 def _uuid(sid: bytes) -> str:

@@ -69,9 +69,6 @@ class MariadbHistory(NamedTuple):
         return found
 
 
-History = MysqlHistory | MariadbHistory
-
-
 def missing(standing: Standing) -> list[str]:
     """What keeps the transactions behind a set from being all that was not delivered, a clause each."""
     found = []

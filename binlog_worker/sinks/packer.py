@@ -102,10 +102,6 @@ class Packer:
         self.number = 0
         """Of the newest closed message."""
 
-    @property
-    def is_open(self) -> bool:
-        return bool(self._open)
-
     def add(self, changes: Changes | SingleChanges) -> None:
         """Raises what `put` raises."""
         table, count, begin = changes.schema.schema.table, len(changes.lines), 0

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.batch.expressions import quoted
-from pipeline.batch.keys import Key, check_key, comparison, key_columns, key_expression, quoted_table, read_key
+from pipeline.batch.keys import Key, check_key, comparison, key_columns, key_expression, read_key
 from schemas.catalogue import CatalogueTable
 from schemas.errors import UnsupportedKey
+from schemas.identifiers import quoted, quoted_table
 from schemas.source import Connection
 from schemas.source import rows as fetch_rows
 
@@ -49,8 +49,8 @@ def cut(
     while True:
         found = fetch_rows(
             connection,
-            f"SELECT {keys} FROM {quoted_table(table)} FORCE INDEX (PRIMARY) WHERE {condition(table, chunk, where)}"
-            f" ORDER BY {order} LIMIT 1 OFFSET {rows - 1}",
+            f"SELECT {keys} FROM {quoted_table(table.name)} FORCE INDEX (PRIMARY)"
+            f" WHERE {condition(table, chunk, where)} ORDER BY {order} LIMIT 1 OFFSET {rows - 1}",
         )
         if not found:
             yield chunk

@@ -26,12 +26,11 @@ from pipeline.batch.stamps import Way, stamped_read
 from pipeline.batch.tables import SourceTable, chosen_tables, source_tables
 from pipeline.batch.ways import stamping_way
 from pipeline.graph import build_load
-from pipeline.process_warehouse import process_warehouse, release, share
+from pipeline.process_warehouse import process_warehouse, process_writers, release, share
 from pipeline.progress import PROGRESS
 from pipeline.rollup import as_of_date, rollup
 from pipeline.runner import pipeline_options, run_graph
 from pipeline.signals import stopping_on_signals
-from pipeline.stages import WRITER
 from pipeline.warehouse import Warehouse, open_warehouse
 from schemas.checkpoint import Place
 from schemas.checkpoint_store import open_checkpoint
@@ -245,7 +244,7 @@ def _run(config: ShopConfig, options: BatchOptions, scene: _Scene, left: Remaini
         share_reader(None)
         reader.close()
         _say_warnings(scene.reading.way)
-        WRITER.submit(lambda: None).result()  # what was underway when another part failed
+        process_writers(config).settle()  # what was underway when another part failed
 
 
 def _say_warnings(way: Way) -> None:

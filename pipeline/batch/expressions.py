@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection
 
 from schemas.catalogue import CatalogueColumn, CatalogueTable
+from schemas.identifiers import quoted
 
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum"})
 
@@ -54,8 +55,3 @@ def _set_expression(name: str, column: CatalogueColumn) -> str:
 def select_list(table: CatalogueTable, published: Collection[str], flavor: str) -> str:
     """The expressions of the `published` columns, in the table's order; invisible columns too."""
     return ", ".join(select_expression(column, flavor) for column in table.columns if column.name in published)
-
-
-def quoted(name: str) -> str:
-    """An identifier in backticks."""
-    return f"`{name.replace('`', '``')}`"

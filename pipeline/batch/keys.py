@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from pipeline.batch.expressions import quoted
 from schemas.catalogue import CatalogueColumn, CatalogueTable
 from schemas.errors import UnsupportedKey
+from schemas.identifiers import quoted
 
 Key: TypeAlias = tuple[int | str, ...]
 
@@ -70,10 +70,6 @@ def check_key(table: CatalogueTable) -> None:
 def key_columns(table: CatalogueTable) -> list[CatalogueColumn]:
     columns = {column.name: column for column in table.columns}
     return [columns[name] for name in table.primary_key]
-
-
-def quoted_table(table: CatalogueTable) -> str:
-    return ".".join(quoted(part) for part in table.name.split(".", 1))
 
 
 def key_expression(column: CatalogueColumn) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipeline.batch.charset_text import is_known
 from pipeline.batch.text_values import TextColumn, TextValues, event_value
 from pipeline.changes import Changes, DeadRow
 from pipeline.layout import Layout
+from pipeline.origins import REFUSING
 from pipeline.rows import RowProblem, Versions, columns_to_batch
 from pipeline.values import ValueProblem
 from schemas.catalogue import CatalogueTable
@@ -54,8 +56,11 @@ class RowDecoder:
             batches, zero_dates, bad = self._batches(columns, source)
             if not bad:
                 changes.batches, changes.zero_dates = batches, zero_dates
+                if str(self._config.warehouse).startswith(REFUSING):
+                    for batch in batches:
+                        batch.origins = _PieceOrigins(self, columns, source)
                 break
-            changes.dead += [self._dead(columns, row, problem, source) for row, problem in sorted(bad.items())]
+            changes.dead += [self.dead(columns, row, problem, source) for row, problem in sorted(bad.items())]
             good = np.ones(len(columns[0].array), np.bool_)
             good[list(bad)] = False
             columns = [values.keep(pa.array(good)) for values in columns]
@@ -75,7 +80,7 @@ class RowDecoder:
                 batches.append(batch)
         return batches, zero_dates, bad
 
-    def _dead(self, columns: list[TextValues], row: int, problem: RowProblem, source: Mapping[str, Any]) -> DeadRow:
+    def dead(self, columns: list[TextValues], row: int, problem: RowProblem, source: Mapping[str, Any]) -> DeadRow:
         """The event that the stream would send of the row. A value that no event can hold is left out of it, so that
         putting it through again cannot apply anything else."""
         values: dict[str, Any] = {}
@@ -103,3 +108,15 @@ class RowDecoder:
             name, 1, self._schema.table[:200], problem.reason, problem.message[:1000], line, self._schema.line(),
             attributes,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _PieceOrigins:
+    """The rows of one piece, as they were read. A warehouse that refuses none is not given them: they take memory."""
+
+    decoder: RowDecoder
+    columns: list[TextValues]
+    source: Mapping[str, Any]
+
+    def dead(self, index: int, reason: str, error: str) -> DeadRow:
+        return self.decoder.dead(self.columns, index, RowProblem(reason, error), self.source)

@@ -20,13 +20,13 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.batch.chunks import Chunk, condition, cut
-from pipeline.batch.keys import quoted_table
 from pipeline.batch.loads import TableLoad
 from pipeline.batch.result_set import fetch
 from pipeline.batch.stamps import Stamp, Way, stamped_read
 from pipeline.batch.tables import SourceTable, check_unaltered
 from pipeline.progress import PROGRESS
 from schemas.errors import LtvError, SourceRefused, SourceUnavailable
+from schemas.identifiers import quoted_table
 from schemas.source import rows, server_error_number
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Reader:
         table, way = one.table, self._reading.way
         connection = self._connections.get()
         sql = (
-            f"SELECT {table.select} FROM {quoted_table(table.catalogue)} FORCE INDEX (PRIMARY)"
+            f"SELECT {table.select} FROM {quoted_table(table.catalogue.name)} FORCE INDEX (PRIMARY)"
             f" WHERE {condition(table.catalogue, chunk, table.where)}{way.suffix}"
         )
         with stamped_read(connection, way) as stamp:

@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.batch.expressions import quoted, select_list
-from pipeline.batch.keys import check_key, quoted_table
+from pipeline.batch.expressions import select_list
+from pipeline.batch.keys import check_key
 from pipeline.batch.ways import check_engine
 from pipeline.layout import Layout, LayoutProblem, layouts
 from schemas.catalogue import NO_SUCH_DATABASE, NO_SUCH_TABLE, CatalogueTable, read_tables, table_refusal, wire_schema
@@ -29,6 +29,7 @@ from schemas.errors import (
     UsageError,
 )
 from schemas.event import TableSchema
+from schemas.identifiers import quoted, quoted_table
 from schemas.source import rows, server_error_number
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _source_table(
     except LayoutProblem as error:
         raise UnsupportedTable(str(error), table=table.name, hint="correct `tables` in shop.yaml") from error
     if where is not None:
-        _try(connection, table, f"SELECT 1 FROM {quoted_table(table)} WHERE (\n{where}\n) LIMIT 0", "--where")
+        _try(connection, table, f"SELECT 1 FROM {quoted_table(table.name)} WHERE (\n{where}\n) LIMIT 0", "--where")
     estimate, length = _size(connection, table)
     return SourceTable(
         table,
@@ -166,7 +167,7 @@ def _check_grant(connection: Connection, config: ShopConfig, table: CatalogueTab
     """Trap: the catalogue does not show a column that the user must not read; its values would become NULL."""
     every = _ANY_COLUMN in config.published(table.name, [*table.column_names, _ANY_COLUMN])
     columns = "*" if every else ", ".join(map(quoted, config.published(table.name, table.column_names)))
-    _try(connection, table, f"SELECT {columns} FROM {quoted_table(table)} LIMIT 0", None)
+    _try(connection, table, f"SELECT {columns} FROM {quoted_table(table.name)} LIMIT 0", None)
 
 
 def _try(connection: Connection, table: CatalogueTable, sql: str, option: str | None) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import gzip
-import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from pipeline.input_files import find_input
 from schemas.config import ShopConfig
 from schemas.errors import ExtractRefused, UsageError
 
@@ -23,28 +22,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 def find_extracts(patterns: Sequence[str]) -> list[str]:
-    """Files, folders (their CSV files) and glob patterns → files: in the order given, of one pattern by name.
-
-    Raises UsageError.
-    """
-    found: list[str] = []
-    missing = []
-    for pattern in patterns:
-        if Path(pattern).is_dir():
-            matches = sorted(str(path) for path in Path(pattern).iterdir() if is_extract(path.name))
-        elif Path(pattern).exists():
-            matches = [pattern]
-        else:
-            matches = sorted(glob.glob(pattern))  # noqa: PTH207 - a pattern may be absolute
-        if not matches:
-            missing.append(pattern)
-        found += matches
-    if missing:
-        raise UsageError(f"no extract there: {', '.join(missing)}", hint="name CSV files, also as .csv.gz, or folders")
-    unreadable = [name for name in found if not os.access(name, os.R_OK) or not Path(name).is_file()]
-    if unreadable:
-        raise UsageError(f"cannot be read as files: {', '.join(unreadable)}")
-    return list(dict.fromkeys(found))
+    """Files, folders (their CSV files) and glob patterns → files. Raises UsageError."""
+    return find_input(patterns, is_extract, "no extract there", "name CSV files, also as .csv.gz, or folders")
 
 
 def is_extract(name: str) -> bool:

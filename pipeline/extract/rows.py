@@ -16,6 +16,7 @@ from pipeline.extract.plan import TablePlan
 from pipeline.extract.records import Record
 from pipeline.layout import layouts
 from pipeline.local_time import instant_and_date
+from pipeline.origins import REFUSING
 from pipeline.rows import RowProblem, Versions, columns_to_batch
 from pipeline.values import ValueProblem
 from pipeline.worker_letters import EXTRACT
@@ -48,13 +49,13 @@ class RecordsToChanges:
         changes = Changes()
         good = [record for record in records if not record.problem]
         changes.dead += [
-            self._dead(record, RowProblem("not_a_record", record.problem)) for record in records if record.problem
+            self.dead(record, RowProblem("not_a_record", record.problem)) for record in records if record.problem
         ]
         while good:
             bad = self._apply(good, changes)
             if not bad:
                 break
-            changes.dead += [self._dead(good[index], problem) for index, problem in sorted(bad.items())]
+            changes.dead += [self.dead(good[index], problem) for index, problem in sorted(bad.items())]
             good = [record for index, record in enumerate(good) if index not in bad]
         changes.dead.sort(key=lambda dead: dead.line)
         return changes
@@ -88,7 +89,11 @@ class RecordsToChanges:
             zero_dates += zeros
             batches.append(batch)
         if not bad:
-            changes.batches += [batch for batch in batches if batch is not None]
+            for batch in batches:
+                if batch is not None:
+                    refusing = str(self.config.warehouse).startswith(REFUSING)
+                    batch.origins = _RecordOrigins(self, records) if refusing else None
+                    changes.batches.append(batch)
             changes.zero_dates += zero_dates
         return bad
 
@@ -112,7 +117,7 @@ class RecordsToChanges:
         found: list[int] = pc.fill_null(instants, 0).to_pylist()
         return found
 
-    def _dead(self, record: Record, problem: RowProblem) -> DeadRow:
+    def dead(self, record: Record, problem: RowProblem) -> DeadRow:
         return DeadRow(
             message_id=self.file.path,
             line=record.line,
@@ -123,3 +128,14 @@ class RecordsToChanges:
             schema=b"",
             attributes={EXTRACT: self.file.path},
         )
+
+
+@dataclass(frozen=True)
+class _RecordOrigins:
+    """The records that became the rows of a batch."""
+
+    file: RecordsToChanges
+    records: Sequence[Record]
+
+    def dead(self, index: int, reason: str, error: str) -> DeadRow:
+        return self.file.dead(self.records[index], RowProblem(reason, error))

@@ -10,6 +10,7 @@ from pipeline.init.recognise import Candidate
 from pipeline.init.roles import Proposal, counted_like
 from pipeline.init.yaml_text import comment, flow, listed, scalar, shown
 from schemas.catalogue import Cascade
+from schemas.identifiers import quoted
 
 CASCADES_LOGGED = (9, 6)
 """From this version of MySQL on cascades are row events."""
@@ -41,12 +42,11 @@ def _head(found: Findings) -> Iterator[str]:
         yield from comment(f"Also here: {other.system.title} in {place}.")
     user = shown(found.address.user).replace("'", "''")
     monitor = "BINLOG MONITOR" if _is_mariadb(found) else "REPLICATION CLIENT"
-    database = found.database.replace("`", "``")
     yield "#"
     yield from comment("Next: give the worker's user its grants, look through this file, and run")
     yield from comment(
         f"  GRANT REPLICATION SLAVE, {monitor} ON *.* TO '{user}'@'%';",
-        f"  GRANT SELECT ON `{shown(database)}`.* TO '{user}'@'%';",
+        f"  GRANT SELECT ON {quoted(shown(found.database))}.* TO '{user}'@'%';",
         "  binlog-worker check -c shop.yaml",
         "  ltv-pipeline batch -c shop.yaml",
         "  binlog-worker run -c shop.yaml, and beside it ltv-pipeline stream -c shop.yaml",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.catalogue import CatalogueTable, read_tables
 from schemas.config import RoleTable, is_nameable
 from schemas.errors import SourceRefused
+from schemas.identifiers import quoted, quoted_table
 from schemas.presets import ShopSystem
 from schemas.source import Server, rows
 
@@ -128,9 +129,13 @@ def _newest(table: CatalogueTable) -> str:
 
 
 def _table(table: CatalogueTable) -> str:
-    return ".".join(_quoted(part) for part in table.name.split(".", 1))
+    return _escaped(quoted_table(table.name))
 
 
 def _quoted(name: str) -> str:
-    """An identifier, for a statement with parameters, of which a % would be one."""
-    return "`" + name.replace("`", "``").replace("%", "%%") + "`"
+    return _escaped(quoted(name))
+
+
+def _escaped(name: str) -> str:
+    """For a statement with parameters, of which a % would be one."""
+    return name.replace("%", "%%")

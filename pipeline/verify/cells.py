@@ -19,23 +19,24 @@ from pipeline.verify.sides import Source, Stored
 from pipeline.verify.texts import (
     TIME_FORMAT,
     ColumnText,
-    name_in_source,
     name_in_warehouse,
     source_hash,
     source_joined,
     warehouse_hash,
     warehouse_joined,
 )
+from schemas.identifiers import quoted
 from schemas.source import rows
 
 GRAINS = {
     "ltv_monthly": ("purchase_month", "currency"),
     "ltv_cohorts": ("cohort_month", "month_number", "currency", "is_guest"),
     "order_first_purchase": ("order_id",),
+    "counted_refunds": ("entry_id",),
 }
 """Table → the columns that tell its rows apart; of another table all columns do."""
 
-GROUPS = {"order_first_purchase": "cohort_month"}
+GROUPS = {"order_first_purchase": "cohort_month", "counted_refunds": "cohort_month"}
 """Table with very many rows → the column whose values are compared by checksum first."""
 
 Grain: TypeAlias = tuple[str | None, ...]
@@ -73,7 +74,7 @@ class RolledUpTable:
     def in_database(self, source: Source, stored: Stored) -> Cells:
         if self.name not in GROUPS:
             return self._cells(rows(source.connection, self.shop_sql))
-        group, texts = name_in_source(GROUPS[self.name]), self._texts(stored)
+        group, texts = quoted(GROUPS[self.name]), self._texts(stored)
         sums = f"SELECT {group}, COUNT(*), BIT_XOR({source_hash(source_joined(texts))})"
         return _groups(rows(source.connection, f"{sums} FROM ({self.shop_sql}) AS every GROUP BY {group}"), self.key)
 
@@ -103,7 +104,7 @@ class RolledUpTable:
         for (group,) in groups:
             if group is None:
                 continue
-            within = f"SELECT * FROM ({self.shop_sql}) AS every WHERE {name_in_source(column)} = '{group}'"
+            within = f"SELECT * FROM ({self.shop_sql}) AS every WHERE {quoted(column)} = '{group}'"
             theirs |= self._cells(rows(source.connection, within))
             mine = f"SELECT * FROM ({self.sql}) WHERE CAST({name_in_warehouse(column)} AS STRING) = @part"
             found = stored.fetch(mine, {"as_of": self.as_of, "part": group})
@@ -134,7 +135,7 @@ def _groups(found: Sequence[tuple[Any, ...]], key: tuple[str, ...]) -> Cells:
 
 def _text(field: pa.Field) -> ColumnText:
     """A column of a query as text on both sides."""
-    theirs, ours = name_in_source(field.name), name_in_warehouse(field.name)
+    theirs, ours = quoted(field.name), name_in_warehouse(field.name)
     if pa.types.is_string(field.type):
         return ColumnText(field.name, theirs, ours, free=True)
     if pa.types.is_timestamp(field.type):

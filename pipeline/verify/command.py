@@ -22,7 +22,11 @@ from schemas.errors import Differs, NotVerified
 def verify(config: ShopConfig, options: Options, out: IO[str], *, live: bool = False) -> None:
     """Prints every difference. Raises Differs, NotVerified where it cannot tell, and what stops the comparison."""
     config.need("source", "warehouse")
-    with closing(Source(config)) as source, closing(open_warehouse(config, read_only=True)) as warehouse:
+    with (
+        closing(Source(config)) as source,
+        closing(open_warehouse(config, read_only=True)) as warehouse,
+        warehouse.fresh(),
+    ):
         report = Report()
         with LiveProgress(live) as progress:
             reporter = Reporter(progress.advance, progress.say)

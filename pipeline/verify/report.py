@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -71,11 +71,14 @@ def print_table(result: TableResult, form: str, out: IO[str]) -> None:
             out.write(json.dumps(fields, ensure_ascii=False) + "\n")
         out.flush()
         return
+    notes = (
+        (result.differing, "rows differ"),
+        (result.ranges, "further ranges differ at the first look"),
+        (result.changing, "were changed all the time"),
+        (result.in_flight, "were in flight"),
+    )
     sample = "" if result.whole else " (a sample)"
-    verdict = "equal" if result.equal else "not compared" if result.problem and not result.differing else "DIFFERENT"
-    if result.problem and result.differing:
-        verdict = "unconfirmed"
-    out.write(f"{result.table:28} {result.rows:>12,} rows{sample}  {verdict}{_details(result)}\n")
+    out.write(_headline(result, sample, [f"{count:,} {words}" for count, words in notes if count]))
     for difference in result.differences:
         for line in _lines(difference):
             out.write(f"  {line}\n")
@@ -86,17 +89,11 @@ def print_table(result: TableResult, form: str, out: IO[str]) -> None:
     out.flush()
 
 
-def _details(result: TableResult) -> str:
-    parts = []
-    if result.differing:
-        parts.append(f"{result.differing:,} rows differ")
-    if result.ranges:
-        parts.append(f"{result.ranges:,} further ranges differ at the first look")
-    if result.changing:
-        parts.append(f"{result.changing:,} were changed all the time")
-    if result.in_flight:
-        parts.append(f"{result.in_flight:,} were in flight")
-    return f": {', '.join(parts)}" if parts else ""
+def _headline(result: TableResult | RollupResult, sample: str, notes: Sequence[str]) -> str:
+    verdict = "equal" if result.equal else "DIFFERENT"
+    if result.problem:
+        verdict = "unconfirmed" if result.differing else "not compared"
+    return f"{result.table:28} {result.rows:>12,} rows{sample}  {verdict}{': ' if notes else ''}{', '.join(notes)}\n"
 
 
 def _lines(difference: Difference) -> Iterator[str]:
@@ -143,20 +140,22 @@ def print_rollup(result: RollupResult, form: str, out: IO[str]) -> None:
             out.write(json.dumps({"difference": cell.kind, "table": result.table, **_json_of_cell(cell)}) + "\n")
         facts = {
             "table": result.table,
-            "equal": not (result.differing or result.problem),
+            "equal": result.equal,
             "as_of": str(result.as_of),
             "rows": result.rows,
             "differing": result.differing,
             "moving": result.moving,
             "behind": result.behind,
             "problem": result.problem,
+            "unverified": result.unverified,
         }
         out.write(json.dumps(facts, ensure_ascii=False) + "\n")
         out.flush()
         return
-    verdict = "DIFFERENT" if result.differing else "not compared" if result.problem else "equal"
-    if result.problem and result.differing:
-        verdict = "unconfirmed"
+    if result.unverified:
+        out.write(f"{result.table:28} not verified: {result.unverified}\n")
+        out.flush()
+        return
     notes = []
     if result.differing:
         notes.append(f"{result.differing:,} rows differ")
@@ -164,7 +163,7 @@ def print_rollup(result: RollupResult, form: str, out: IO[str]) -> None:
         notes.append(f"{result.moving:,} rows kept changing")
     if result.behind:
         notes.append(f"rolled up {result.rolled_up}, {result.behind:,} rows behind what the entries give by now")
-    out.write(f"{result.table:28} {result.rows:>12,} rows  {verdict}{': ' if notes else ''}{', '.join(notes)}\n")
+    out.write(_headline(result, "", notes))
     for cell in cells:
         grain = ", ".join(f"{name}={quoted(value)}" for name, value in cell.grain.items())
         what = {"missing": "missing in the warehouse", "surplus": "surplus in the warehouse"}.get(cell.kind, "differs")

@@ -16,7 +16,6 @@ from pipeline.verify.texts import (
     column_text,
     is_geometry,
     is_long,
-    name_in_source,
     name_in_warehouse,
     plain_text,
     source_wall,
@@ -25,6 +24,7 @@ from pipeline.verify.texts import (
 from schemas.catalogue import CatalogueColumn, CatalogueTable
 from schemas.columns import Kind
 from schemas.config import DATE_COLUMNS, ShopConfig
+from schemas.identifiers import quoted
 
 SHOWN = 60
 """Characters of a long value that are read, beside its length and hash."""
@@ -93,7 +93,7 @@ def _role_date(column: LayoutColumn, source: CatalogueColumn, zone: str, shop_zo
 def _long(column: LayoutColumn, source: CatalogueColumn, kept: pa.DataType | None, table: str) -> RowText:
     """Length, hash and beginning."""
     hashed = column_text(column, source, StoredColumn(column.name, kept), table)
-    name = name_in_source(source.name)
+    name = quoted(source.name)
     if column.type.kind is Kind.BYTES:
         raw = f"SUBSTRING({name}, 5)" if is_geometry(source) else name
         length, begin = f"LENGTH({raw})", f"HEX(LEFT({raw}, {SHOWN // 2}))"

@@ -27,10 +27,9 @@ def to_shop_sql(sql: str, tables: Mapping[str, str], as_of: dt.date) -> str:
         if parameter.name != "as_of":
             raise QueryError(f"the parameter @{parameter.name} is not known here")
         parameter.replace(exp.cast(exp.Literal.string(as_of.isoformat()), "date"))
-    own = {cte.alias for cte in tree.find_all(exp.CTE)}
-    for table in tree.find_all(exp.Table):
-        if table.name not in own and table.name not in tables:
-            raise QueryError(f"it reads {table.sql('bigquery')}, which the database cannot stand in for")
+    for name in tables_read(sql):
+        if name not in tables:
+            raise QueryError(f"it reads {name}, which the database cannot stand in for")
     _dates(tree)
     _numbers(tree)
     counts = _arrays(tree)
@@ -42,6 +41,14 @@ def to_shop_sql(sql: str, tables: Mapping[str, str], as_of: dt.date) -> str:
     if first.upper() == "WITH":
         return f"WITH RECURSIVE {', '.join(used)}, {rest}"
     return f"WITH RECURSIVE {', '.join(used)} {body}"
+
+
+def tables_read(sql: str) -> list[str]:
+    """The tables that a query reads, its CTEs apart, in the order of their names. Raises QueryError."""
+    tree = parse_query(sql)
+    own = {cte.alias for cte in tree.find_all(exp.CTE)}
+    found = {".".join(part.name for part in table.parts) for table in tree.find_all(exp.Table)}
+    return sorted(found - own)
 
 
 def output_names(sql: str) -> list[str]:

@@ -12,9 +12,9 @@ from typing import Any
 
 from pipeline.verify.offsets import Period, to_local, to_utc
 from pipeline.verify.tables import condition_in_source, event_text, text_literal
-from pipeline.verify.texts import name_in_source
 from schemas.catalogue import CatalogueColumn, CatalogueTable
 from schemas.config import RoleTable, ShopConfig
+from schemas.identifiers import quoted, quoted_table
 
 COLLATION = "utf8mb4_bin"
 """Texts are told apart letter by letter."""
@@ -29,8 +29,8 @@ def source_periods(
     found: dict[str, Period] = {}
     for role, definition in config.tables.items():
         if role in _KINDS:
-            column = name_in_source(str(definition.source_column(_date_of(role))))
-            table = _from(catalogue[definition.name])
+            column = quoted(str(definition.source_column(_date_of(role))))
+            table = quoted_table(catalogue[definition.name].name)
             rows = fetch(f"SELECT MIN({column}), MAX({column}) FROM {table} WHERE {column} >= '1000-01-01'")
             times = [dt.datetime.fromisoformat(str(at)) for at in rows[0] if at is not None]
             times.append(dt.datetime.now(dt.timezone.utc).replace(tzinfo=None))
@@ -56,10 +56,6 @@ def _date_of(role: str) -> str:
     return "ordered_at" if role == "orders" else "charged_at"
 
 
-def _from(table: CatalogueTable) -> str:
-    return ".".join(name_in_source(part) for part in table.name.split(".", 1))
-
-
 def _entries(role: str, definition: RoleTable, table: CatalogueTable, config: ShopConfig, period: Period) -> str:
     columns = {column.name: column for column in table.columns}
 
@@ -81,7 +77,7 @@ def _entries(role: str, definition: RoleTable, table: CatalogueTable, config: Sh
         conditions.append(condition_in_source(config.counted, needed(config.counted.column)))
     amount = _amount(definition, needed("amount"))
     currency = _currency(role, mapped("currency"), config)
-    at = name_in_source(wall.name)
+    at = quoted(wall.name)
     utc = at if wall.type == "timestamp" else to_utc(f"CAST({at} AS DATETIME(6))", zone, period)
     direct = wall.type != "timestamp" and zone == config.time_zone
     day = f"DATE({at})" if direct else f"DATE({to_local('occurred_at', config.time_zone, period)})"
@@ -91,7 +87,7 @@ def _entries(role: str, definition: RoleTable, table: CatalogueTable, config: Sh
         f" {_customer(mapped('customer_id'), config) if role == 'orders' else 'NULL'} AS customer_id,"
         f" {amount} AS amount, {currency} AS currency, {utc} AS occurred_at,"
         f" {day if direct else 'NULL'} AS local_day"
-        f" FROM {_from(table)} WHERE {' AND '.join([*conditions, whole_date])}"
+        f" FROM {quoted_table(table.name)} WHERE {' AND '.join([*conditions, whole_date])}"
     )
     if wall.type != "timestamp" and not direct:
         inner += f" LIMIT {2**64 - 1}"  # else either server puts one tree of offsets into each leaf of the other
@@ -115,7 +111,7 @@ _UNKNOWN = "?"
 
 
 def _text(column: CatalogueColumn) -> str:
-    name = name_in_source(column.name)
+    name = quoted(column.name)
     if column.type in ("binary", "varbinary"):
         return f"LOWER(HEX({name})) COLLATE {COLLATION}"
     return f"CONVERT({event_text(column)} USING utf8mb4) COLLATE {COLLATION}"
@@ -130,10 +126,10 @@ def _customer(column: CatalogueColumn | None, config: ShopConfig) -> str:
 
 def _amount(definition: RoleTable, column: CatalogueColumn) -> str:
     mapped = definition.columns["amount"]
-    total = f"CAST({name_in_source(column.name)} AS {NUMERIC})"
+    total = f"CAST({quoted(column.name)} AS {NUMERIC})"
     for sign, names in (("+", mapped.plus), ("-", mapped.minus)):
         for name in names:
-            total += f" {sign} COALESCE(CAST({name_in_source(name)} AS {NUMERIC}), 0)"
+            total += f" {sign} COALESCE(CAST({quoted(name)} AS {NUMERIC}), 0)"
     return f"-({total})" if definition.sign == -1 else f"({total})"
 
 

@@ -17,7 +17,6 @@ from pipeline.verify.texts import (
     ColumnText,
     column_texts,
     key_texts,
-    name_in_source,
     name_in_warehouse,
     plain_text,
     source_hash,
@@ -28,6 +27,7 @@ from pipeline.verify.texts import (
 from schemas.catalogue import CatalogueColumn, CatalogueTable, wire_type
 from schemas.config import Condition, ShopConfig
 from schemas.errors import UnsupportedKey
+from schemas.identifiers import quoted, quoted_table
 from schemas.tables import RAW
 
 RowKey: TypeAlias = tuple[str | None, ...]
@@ -83,8 +83,7 @@ class ComparedTable:
 
     @functools.cached_property
     def source_from(self) -> str:
-        database, name = (name_in_source(part) for part in self.source.name.split(".", 1))
-        return f"{database}.{name} FORCE INDEX (PRIMARY)"
+        return f"{quoted_table(self.source.name)} FORCE INDEX (PRIMARY)"
 
     @functools.cached_property
     def source_where(self) -> str:
@@ -137,14 +136,14 @@ class ComparedTable:
         columns = self.key_columns
         if len(columns) == 1 and all(part is not None for (part,) in keys):
             listed = ", ".join(literal(columns[0], str(part)) for (part,) in keys)
-            return f"{name_in_source(columns[0].name)} IN ({listed})"
+            return f"{quoted(columns[0].name)} IN ({listed})"
         return "(" + " OR ".join(f"({self._is(key)})" for key in keys) + ")"
 
     def _is(self, key: RowKey) -> str:
         """A key column without a text holds a zero date."""
         parts = zip(self.key_columns, self.keys, key, strict=True)
         return " AND ".join(
-            f"{text.source} IS NULL" if part is None else f"{name_in_source(column.name)} = {literal(column, part)}"
+            f"{text.source} IS NULL" if part is None else f"{quoted(column.name)} = {literal(column, part)}"
             for column, text, part in parts
         )
 
@@ -235,15 +234,15 @@ def text_literal(text: str) -> str:
 def event_text(column: CatalogueColumn) -> str:
     """What `Condition.holds` is asked with: a text; a number's digits."""
     if column.type in ("bit", "year"):
-        return f"({name_in_source(column.name)} + 0)"
+        return f"({quoted(column.name)} + 0)"
     if column.type in ("float", "double"):
-        return f"({name_in_source(column.name)} + 0e0)"
-    return plain_text(column) if column.charset else f"CAST({name_in_source(column.name)} AS CHAR)"
+        return f"({quoted(column.name)} + 0e0)"
+    return plain_text(column) if column.charset else f"CAST({quoted(column.name)} AS CHAR)"
 
 
 def condition_in_source(condition: Condition, column: CatalogueColumn) -> str:
     """A condition of shop.yaml in the database's SQL, letter by letter: no collation makes two texts one."""
-    name = name_in_source(column.name)
+    name = quoted(column.name)
     if condition.is_null is not None:
         return f"{name} IS {'' if condition.is_null else 'NOT '}NULL"
     text = f"CAST(TRIM({event_text(column)}) AS BINARY)"

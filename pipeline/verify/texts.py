@@ -20,6 +20,7 @@ from schemas.catalogue import CatalogueColumn, CatalogueTable, declared_size, wi
 from schemas.columns import ColumnType, Kind
 from schemas.config import DATE_COLUMNS, ShopConfig
 from schemas.errors import UnsupportedColumn
+from schemas.identifiers import quoted
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%E6S"
 SHORT = 255
@@ -54,10 +55,6 @@ class StoredColumn:
 
     name: str
     type: pa.DataType | None
-
-
-def name_in_source(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"
 
 
 def name_in_warehouse(name: str) -> str:
@@ -144,7 +141,7 @@ def role_date_texts(column: LayoutColumn, source: CatalogueColumn, zone: str, sh
 
 def source_wall(column: CatalogueColumn) -> str:
     """A date or time with six digits of its second."""
-    name = name_in_source(column.name)
+    name = quoted(column.name)
     if column.type == "date":
         return f"CONCAT({name}, ' 00:00:00.000000')"
     return f"CONCAT({name}, '{_FRACTIONS[declared_size(column)]}')"
@@ -176,7 +173,7 @@ def is_long(source: CatalogueColumn) -> bool:
 
 def _source(column: CatalogueColumn, *, whole: bool) -> tuple[str, bool]:
     """The text in the database's SQL, and whether it may be NULL."""
-    name, kind, declared = name_in_source(column.name), column.type, column.full_type.lower()
+    name, kind, declared = quoted(column.name), column.type, column.full_type.lower()
     if kind in ("bit", "year") or ("zerofill" in declared and kind not in ("decimal", "float", "double")):
         text = f"({name} + 0)"
     elif kind == "decimal" and "zerofill" in declared:
@@ -207,7 +204,7 @@ def _source(column: CatalogueColumn, *, whole: bool) -> tuple[str, bool]:
 
 def plain_text(column: CatalogueColumn) -> str:
     """A text column in UTF-8."""
-    name = name_in_source(column.name)
+    name = quoted(column.name)
     if column.type in ("enum", "set", "json"):
         return f"CONVERT(CAST({name} AS CHAR) USING utf8mb4)"
     return name if column.charset in _UTF8 else f"CONVERT({name} USING utf8mb4)"
@@ -263,7 +260,7 @@ def _widened(
     if pa.types.is_string(kind):
         if natural.kind is Kind.DECIMAL and natural.scale <= NUMERIC_SCALE:
             exact = f"FORMAT('%.{NUMERIC_SCALE}f', SAFE_CAST({value} AS NUMERIC))"
-            wide = f"CAST({name_in_source(source.name)} AS DECIMAL(65,{NUMERIC_SCALE}))"
+            wide = f"CAST({quoted(source.name)} AS DECIMAL(65,{NUMERIC_SCALE}))"
             return ColumnText(column.name, wide, f"COALESCE({exact}, {value})")
         return ColumnText(column.name, source_sql, _from_text(value, natural, source, whole=whole), _free(source))
     raise UnsupportedColumn(
@@ -276,7 +273,7 @@ def _widened(
 
 def _numbers(column: LayoutColumn, source: CatalogueColumn, value: str, kind: pa.DataType) -> ColumnText:
     """Two types of numbers: as decimals of the longer fraction, or as binary ones where either is."""
-    name = name_in_source(source.name)
+    name = quoted(source.name)
     if pa.types.is_floating(kind) or column.type.kind is Kind.FLOAT64:
         double = f"CAST({value} AS FLOAT64)"
         ours = floats.warehouse_text(floats.warehouse_single(double) if source.type == "float" else double)

@@ -99,13 +99,6 @@ def bomb(blocks: int) -> bytes:
     return b"\x28\xb5\x2f\xfd\x00\x58" + block * (blocks - 1) + last
 
 
-def without_table_map(recording: Recording) -> tuple[int, bytes]:
-    """Index of the first row event, and the stream with a placeholder of the same size in place of its TABLE_MAP."""
-    index = find(recording, [events.TABLE_MAP])
-    event = recording.events[index]
-    return index + 1, replaced(recording, index, event_of(recording, event, body_of(recording, event), kind=28))
-
-
 def moved(recording: Recording, following: Iterable[Recorded], by: int) -> Iterator[bytes]:
     """Events as they stand behind one that is longer `by` some bytes; those of another file stay."""
     file = ""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+from shop_folder import ShopFolder
 from shop_rows import WAREHOUSE, in_database, rows
 
 from demo.shop import create_tables, history, write
@@ -23,7 +23,7 @@ from tests.conftest import Server
 UNTIL = dt.datetime(2026, 3, 1, tzinfo=dt.timezone.utc)
 
 
-class BatchShop:
+class BatchShop(ShopFolder):
     """The simulated shop in a database of its own, empty or with a past of `customers` customers."""
 
     def __init__(self, server: Server, database: str, folder: Path, server_id: int, customers: int = 40) -> None:
@@ -38,24 +38,12 @@ class BatchShop:
         )
         self.write()
 
-    def write(self, **settings: Any) -> None:
-        self.settings |= settings
-        (self.folder / "shop.yaml").write_text(yaml.safe_dump(self.settings, sort_keys=False), encoding="utf-8")
-
     @property
     def config(self) -> ShopConfig:
         return load_config(self.folder / "shop.yaml")
 
     def batch(self, stop: threading.Event | None = None, **options: Any) -> Batch:
         return batch(self.config, BatchOptions(**{"rollup": False, "tries": 2, **options}), stop)
-
-    def sql(self, *statements: str) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = []
-        with self.connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-                found = list(cursor.fetchall())
-        return found
 
     @contextlib.contextmanager
     def warehouse(self) -> Iterator[Warehouse]:

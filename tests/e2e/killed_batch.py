@@ -1,6 +1,7 @@
 """Batches that kill themselves with SIGKILL in or behind one of their transactions, each in a process of its own.
 
-The processes are forked from one that has imported everything once.
+The processes are forked from one that has imported everything once, but for DuckDB: its import starts a thread, which
+could hold a lock of the allocator just as the process is forked, and in the child nobody gives it back.
 """
 
 from __future__ import annotations
@@ -10,15 +11,11 @@ import multiprocessing
 import os
 import resource
 import signal
-from collections.abc import Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-
 from pipeline.batch.command import BatchOptions, batch
-from pipeline.session import LocalSession, Statement
 from schemas.config_file import load_config
 from schemas.errors import LtvError
 
@@ -27,42 +24,15 @@ LONGEST_S = 180.0
 Moment = Literal["inside", "behind"]
 
 
-def _die() -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return 0
-
-
-class Dying(LocalSession):
-    """Dies `moment` its transaction number `at` that writes."""
-
-    at = 0
-    moment: Moment = "behind"
-    written = 0
-
-    def run(
-        self,
-        statements: Sequence[Statement],
-        inputs: Mapping[str, pa.Table] | None = None,
-        *,
-        own_connection: bool = False,
-    ) -> pa.RecordBatchReader:
-        if all(statement.sql.lstrip().startswith(("SELECT", "CREATE SCHEMA")) for statement in statements[:1]):
-            return super().run(statements, inputs, own_connection=own_connection)
-        Dying.written += 1
-        if Dying.written == Dying.at and Dying.moment == "inside":
-            self._connection.create_function("die", _die, [], "BIGINT", side_effects=True)
-            statements = [*statements, Statement("SELECT die()")]
-        found = super().run(statements, inputs, own_connection=own_connection)
-        if Dying.written == Dying.at:
-            _die()
-        return found
-
-
 def _run(folder: Path, at: int, moment: Moment, file_bytes: int, options: dict[str, Any]) -> None:
-    from pipeline import duckdb_warehouse
+    from dying_session import DyingSession
 
-    duckdb_warehouse.LocalSession = Dying  # type: ignore[misc]
-    Dying.at, Dying.moment, Dying.written = at, moment, 0
+    from pipeline import duckdb_warehouse
+    from pipeline.batch import mariadb_snapshot
+
+    duckdb_warehouse.LocalSession = DyingSession  # type: ignore[misc]
+    DyingSession.at, DyingSession.moment, DyingSession.written = at, moment, 0
+    mariadb_snapshot.QUIET_S = 0.05  # nobody else writes
     faulthandler.dump_traceback_later(LONGEST_S * 0.8)  # where a batch that does not end is
     if file_bytes:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from batch_shop import BatchShop
 
@@ -122,6 +123,11 @@ def test_rows_that_do_not_fit_are_dead_letters(shop: BatchShop) -> None:
     assert shop.query("SELECT COUNT(*) FROM raw.floors WHERE _sequence > (SELECT MIN(_sequence) FROM raw.floors)")
     shop.batch(chunk_rows=10)
     assert shop.query("SELECT COUNT(*) FROM raw.dead_letters") == [(2,)], "a letter of a row comes once"
+    shop.sql("UPDATE orders SET order_date = '2026-01-04 10:00:00' WHERE id = 3")
+    shop.batch(tables=[f"{shop.database}.orders"], where="id BETWEEN 1 AND 4")
+    with shop.warehouse() as opened:
+        letters = [orjson.loads(letter.data)["after"]["id"] for letter in opened.dead_letters()]
+    assert letters == [4], "the other one was applied alone"
     shop.sql("UPDATE orders SET order_date = '2026-01-05 10:00:00' WHERE id IN (3, 4)")
     done = shop.batch()
     refuse_dead(done)

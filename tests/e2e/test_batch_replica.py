@@ -2,65 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from batch_shop import BatchShop
+from replicas import Pair, mariadb_pair, mysql_pair
+from shop_writers import ShopWriters
 from worker_shop import until
 
 from binlog_worker.run import Options, run
 from binlog_worker.stopping import Stopping
-from demo.servers import MariaDB, ensure_mariadb
 from pipeline.replay import replay
 from schemas.checkpoint_store import CheckpointFile
 from schemas.errors import ReplicaStopped
-from schemas.source import SourceAddress
-from tests.conftest import Server
+from schemas.sequence import binlog_number
 
 DATABASE = "shop_of_two"
+KINDS = ["mariadb", *(pytest.param(name, marks=pytest.mark.mysql) for name in ("mysql-gtids", "mysql-positions"))]
 
 
-class Pair:
-    """A source and its replica, as `replica` names it."""
-
-    def __init__(self, source: MariaDB, replica: MariaDB) -> None:
-        self.source, self.copy = source, replica
-        self.replica = SourceAddress.parse(replica.dsn())
-
-    def on_replica(self, *statements: str) -> list[tuple[object, ...]]:
-        with contextlib.closing(self.copy.connect(autocommit=True)) as connection, connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-            return list(cursor.fetchall())
-
-    def caught_up(self) -> bool:
-        with contextlib.closing(self.source.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT @@GLOBAL.gtid_binlog_pos")
-            place = cursor.fetchall()[0][0]
-        return self.on_replica(f"SELECT MASTER_GTID_WAIT('{place}', 20)") == [(0,)]
+@pytest.fixture(scope="module", params=KINDS)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    opened = mariadb_pair(folder) if request.param == "mariadb" else mysql_pair(folder, gtids="gtids" in request.param)
+    with opened as made:
+        yield made
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    ensure_mariadb()
-    with MariaDB(tmp_path / "source") as source, MariaDB(tmp_path / "replica", ["--server-id=2"]) as replica:
-        two = Pair(source, replica)
-        two.on_replica(
-            f"CHANGE MASTER TO MASTER_HOST='{source.host}', MASTER_PORT={source.port}, MASTER_USER='root',"
-            " MASTER_USE_GTID=slave_pos",
-            "START SLAVE",
-        )
-        yield two
-
-
-@pytest.fixture
-def shop(pair: Pair, tmp_path: Path, server_id: int) -> BatchShop:
-    made = BatchShop(Server.from_dsn(pair.source.dsn(), "mariadb"), DATABASE, tmp_path, server_id)
+def shop(pair: Pair, tmp_path: Path, server_id: int) -> Iterator[BatchShop]:
+    made = BatchShop(pair.source, f"{DATABASE}_{server_id}", tmp_path, server_id)
     until(pair.caught_up)
-    return made
+    yield made
+    pair.on_replica(pair.stop, pair.at_once, pair.start)
+    made.connection.close()
 
 
 def catch_up(shop: BatchShop) -> None:
@@ -69,29 +46,47 @@ def catch_up(shop: BatchShop) -> None:
     replay(shop.config, [str(folder)])
 
 
+def stamped_behind(shop: BatchShop, place: tuple[str, int]) -> bool:
+    """Whether the checkpoint that the batch has written is below a place in the log."""
+    stored = CheckpointFile(shop.folder / "checkpoint.json").read()
+    assert stored is not None
+    return stored.place.order[:2] < (binlog_number(place[0])[1], place[1])
+
+
 def test_a_replica_that_is_behind(shop: BatchShop, pair: Pair) -> None:
     """What it has not applied yet comes from the log of its source."""
-    pair.on_replica("STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY=3600", "START SLAVE")
+    pair.fall_behind()
     shop.sql(
         "UPDATE orders SET amount = amount + 1 WHERE id % 2 = 0",
         "DELETE FROM charges WHERE id % 3 = 0",
         "INSERT INTO customers (country, channel) VALUES ('FR', 'mail')",
     )
-    now = shop.sql("SHOW MASTER STATUS")[0]
+    now = pair.position()
     shop.batch(replica=pair.replica, chunk_rows=20)
+    assert stamped_behind(shop, now)
     stored = CheckpointFile(shop.folder / "checkpoint.json").read()
-    assert stored is not None and stored.place.order[:2] < (int(now[0].rpartition(".")[2]), now[1])
-    assert stored.identity.server == "1", "the checkpoint speaks of the source"
+    assert stored is not None and stored.identity.server == pair.identity, "the checkpoint speaks of the source"
+    with pytest.raises(AssertionError):
+        shop.assert_equal()
+    catch_up(shop)
+    shop.assert_equal()
+
+
+def test_a_source_that_is_written_to(shop: BatchShop, pair: Pair) -> None:
+    """Eight writers commit while chunks are read from the replica, which applies their changes meanwhile."""
+    with ShopWriters(pair.source, shop.database):
+        shop.batch(replica=pair.replica, chunk_rows=20, rows_per_second=400)
+        until(lambda: stamped_behind(shop, pair.position()))
     catch_up(shop)
     shop.assert_equal()
 
 
 def test_a_replica_that_has_stopped(shop: BatchShop, pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
-    pair.on_replica("STOP SLAVE")
-    with pytest.raises(ReplicaStopped) as caught:
+    pair.on_replica(pair.stop)
+    with pytest.raises(ReplicaStopped, match="applies no changes") as caught:
         shop.batch(replica=pair.replica)
-    assert caught.value.hint
-    pair.on_replica("START SLAVE")
+    assert caught.value.hint and "START REPLICA" in caught.value.hint
+    pair.on_replica(pair.start)
     until(pair.caught_up)
     with caplog.at_level(logging.INFO):
         shop.batch(replica=pair.replica)

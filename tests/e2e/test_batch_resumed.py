@@ -14,7 +14,9 @@ from worker_shop import until
 
 from pipeline.progress import PROGRESS
 from schemas.errors import SourceRefused, SourceUnavailable, WarehouseError
-from tests.conftest import Server
+from tests.conftest import LONG, Server
+
+CHUNK_ROWS = 3 if LONG else 6
 
 
 @pytest.fixture
@@ -49,13 +51,13 @@ def test_killed_anywhere(small_shop: BatchShop, loaded: bool) -> None:
     shop.write(tables={role: shop.settings["tables"][role] for role in ("orders", "charges")})  # type: ignore[index]
     kills = 0
     for moment in itertools.cycle(("inside", "behind")):
-        process = killed_batch.start(shop.folder, 1 + kills % 4, moment, chunk_rows=3)  # type: ignore[arg-type]
+        process = killed_batch.start(shop.folder, 1 + kills % 4, moment, chunk_rows=CHUNK_ROWS)  # type: ignore[arg-type]
         if killed_batch.ended(process) == 0:
             break
         assert process.exitcode == -9
         kills += 1
         assert kills < 200
-    assert kills >= (4 if loaded else 8)
+    assert kills >= (4 if loaded else 6)
     shop.assert_equal("orders", "charges")
     assert shop.query("SELECT COUNT(*) FROM raw.load_chunks") == [(0,)]
     assert shop.query("SELECT COUNTIF(done_at IS NULL), COUNT(*) FROM raw.loads") == [(0, 4 if loaded else 2)]

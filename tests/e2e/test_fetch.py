@@ -79,7 +79,7 @@ def test_pieces_have_at_most_so_many_rows(connection: Any, table: str) -> None:
 
 @pytest.mark.parametrize("mode", ["disabled", "required"])
 @pytest.mark.mysql
-def test_with_and_without_tls(mysql: Server, mode: str) -> None:
+def test_mysql_with_and_without_tls(mysql: Server, mode: str) -> None:
     """MySQL makes itself a certificate."""
     with login(mysql, mode) as connection:
         ((_, cipher),) = rows(connection, "SHOW SESSION STATUS LIKE 'Ssl_cipher'")

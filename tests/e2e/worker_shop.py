@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 import pymysql
-import yaml
+from shop_folder import ShopFolder
 
 from binlog_worker.run import Options, run
 from binlog_worker.stopping import Stopping
@@ -38,7 +38,7 @@ def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
     return found
 
 
-class Shop:
+class Shop(ShopFolder):
     """A database with `orders`, a shop.yaml, and a start at the place where the log was when this was made."""
 
     def __init__(
@@ -61,18 +61,6 @@ class Shop:
         if table:
             self.sql(table)
         self.write()
-
-    def write(self, **settings: Any) -> None:
-        self.settings |= settings
-        (self.folder / "shop.yaml").write_text(yaml.safe_dump(self.settings, allow_unicode=True))
-
-    def sql(self, *statements: str) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = []
-        with self.connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-                found = list(cursor.fetchall())
-        return found
 
     def insert(self, first: int, count: int, note: str = "") -> None:
         """`count` orders in one statement."""

@@ -37,6 +37,16 @@ def log_in(server: Server) -> Connection:
     return connect(SourceAddress.parse(server.dsn), server.password)
 
 
+@contextmanager
+def stamped_shop(server: Server, folder: Path, server_id: int) -> Iterator[StampedShop]:
+    """In a database of its own, on a server of the test's own."""
+    with server.connect(autocommit=True) as connection:
+        connection.cursor().execute(f"CREATE DATABASE shop_{server_id}")
+    made = StampedShop(server, f"shop_{server_id}", folder, server_id)
+    yield made
+    made.close()
+
+
 class StampedShop:
     """Every writer changes one row of its own, again and again: its versions are numbered upwards."""
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from binlog_worker.changes import table_schema
-from pipeline.batch.expressions import quoted, select_list
+from pipeline.batch.expressions import select_list
 from pipeline.batch.result_set import fetch
 from pipeline.batch.row_decoder import RowDecoder
 from pipeline.batch.text_values import TextColumn, event_value
@@ -24,6 +24,7 @@ from schemas.catalogue import read_tables, wire_schema
 from schemas.config import ShopConfig
 from schemas.errors import UndecodableValue
 from schemas.event import Message
+from schemas.identifiers import quoted
 from schemas.sequence import format_sequence
 from schemas.source import SourceAddress, connect
 from tests.builders import shop

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.batch.chunks import Chunk, condition, cut
-from pipeline.batch.keys import Key, check_key, key_columns, key_expression, quoted_table, read_key
+from pipeline.batch.keys import Key, check_key, key_columns, key_expression, read_key
 from schemas.catalogue import CatalogueTable, read_tables
 from schemas.errors import UnsupportedKey
+from schemas.identifiers import quoted, quoted_table
 from schemas.source import SourceAddress, connect, rows
 from tests.conftest import Server
 
@@ -110,7 +111,8 @@ class Scene:
         expressions = ", ".join(key_expression(column) for column in key_columns(table))
         by = f" ORDER BY {', '.join(table.primary_key)}" if order else ""
         found = rows(
-            self.connection, f"SELECT {expressions} FROM {quoted_table(table)} FORCE INDEX (PRIMARY) WHERE {where}{by}"
+            self.connection,
+            f"SELECT {expressions} FROM {quoted_table(table.name)} FORCE INDEX (PRIMARY) WHERE {where}{by}",
         )
         return [read_key(table, row) for row in found]
 
@@ -275,11 +277,11 @@ def test_a_stored_key_that_does_not_fit_is_refused(scene: Scene, definition: str
 def test_any_text_is_only_a_value(scene: Scene) -> None:
     """Names and values with every character that means something in SQL."""
     name = "a`b' \\\"c%d"
-    column = "`" + name.replace("`", "``") + "`"
+    column = quoted(name)
     values = [pymysql.converters.escape_string(chr(code)) for code in range(1, 256)]
     table = scene.table(f"{column} VARCHAR(9) COLLATE utf8mb4_bin PRIMARY KEY", [f"('x{value}')" for value in values])
     found = []
     for chunk in cut(scene.connection, table, 10):
-        sql = f"SELECT {column} FROM {quoted_table(table)} WHERE {condition(table, chunk)}"
+        sql = f"SELECT {column} FROM {quoted_table(table.name)} WHERE {condition(table, chunk)}"
         found += [row[0] for row in rows(scene.connection, sql)]
     assert sorted(found) == sorted(f"x{chr(code)}" for code in range(1, 256))

@@ -48,7 +48,7 @@ def documents(count: int) -> list[str]:
 
 
 @pytest.mark.mysql
-def test_json_is_the_text_the_server_prints(mysql_source: Source) -> None:
+def test_json_is_the_text_that_mysql_prints(mysql_source: Source) -> None:
     source = mysql_source
     source.run("CREATE TABLE v (id INT PRIMARY KEY, v JSON)")
     start = source.position()

@@ -16,7 +16,7 @@ from schemas.checkpoint import Identity
 from schemas.errors import ReplicaStopped, SourceRefused
 from schemas.source import Connection, describe_server, records, rows
 from tests.conftest import Server
-from tests.oracle.stamped_shop import WRITERS, StampedShop, log_in
+from tests.oracle.stamped_shop import WRITERS, StampedShop, log_in, stamped_shop
 
 READS = 150
 TAILED = Identity("1", "mysql-bin")
@@ -53,11 +53,8 @@ def follow(replica: Server, source: Server) -> None:
 
 @pytest.fixture
 def shop(source: Server, tmp_path: Path, server_id: int) -> Iterator[StampedShop]:
-    with source.connect(autocommit=True) as connection:
-        connection.cursor().execute(f"CREATE DATABASE shop_{server_id}")
-    made = StampedShop(source, f"shop_{server_id}", tmp_path, server_id)
-    yield made
-    made.close()
+    with stamped_shop(source, tmp_path, server_id) as made:
+        yield made
 
 
 @pytest.fixture

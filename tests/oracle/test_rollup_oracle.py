@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -91,34 +92,59 @@ def local_day(text: str) -> dt.date:
     return dt.datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(PARIS).date()
 
 
-def in_plain_python(shop: Shop, as_of: dt.date) -> dict[str, Any]:
+class Sale(NamedTuple):
+    """A counted order. `buyer` is a customer, or the order itself where a guest bought."""
+
+    buyer: tuple[str, int]
+    currency: str
+    month: int
+    amount: Decimal
+    instant: str
+
+
+class Refund(NamedTuple):
+    buyer: tuple[str, int]
+    currency: str
+    month: int
+    amount: Decimal
+
+
+def sales_of(orders: Mapping[int, dict[str, Any]], as_of: dt.date) -> dict[int, Sale]:
     sales = {}
-    for key, row in shop.orders.items():
+    for key, row in orders.items():
         day = local_day(row["order_date"])
         if row["status"] is not None and row["status"].strip() != "cancelled" and day <= as_of:
             buyer = ("customer", row["customer_id"]) if row["customer_id"] else ("order", key)
-            sales[key] = (
-                buyer,
-                (row["currency"] or "EUR").upper(),
-                month(day),
-                Decimal(row["amount"]),
-                row["order_date"],
-            )
-    cohort: dict[Any, int] = {}
-    for buyer, _, number, _, _ in sales.values():
-        cohort[buyer] = min(number, cohort.get(buyer, number))
+            currency = (row["currency"] or "EUR").upper()
+            sales[key] = Sale(buyer, currency, month(day), Decimal(row["amount"]), row["order_date"])
+    return sales
+
+
+def refunds_of(charges: Iterable[dict[str, Any]], sales: Mapping[int, Sale], as_of: dt.date) -> list[Refund]:
     refunds = []
-    for row in shop.charges.values():
+    for row in charges:
         day = local_day(row["created_at"])
         if Decimal(row["amount"]) < 0 and row["order_id"] in sales and day <= as_of:
-            buyer, currency, *_ = sales[row["order_id"]]
-            refunds.append((buyer, row["currency"] or currency, month(day), Decimal(row["amount"])))
+            sale = sales[row["order_id"]]
+            refunds.append(Refund(sale.buyer, row["currency"] or sale.currency, month(day), Decimal(row["amount"])))
+    return refunds
 
+
+def cohorts_of(sales: Iterable[Sale]) -> dict[Any, int]:
+    cohort: dict[Any, int] = {}
+    for sale in sales:
+        cohort[sale.buyer] = min(sale.month, cohort.get(sale.buyer, sale.month))
+    return cohort
+
+
+def triangle(sales: Iterable[Sale], refunds: Iterable[Refund], as_of: dt.date) -> list[tuple[Any, ...]]:
+    """The rows of ltv_cohorts."""
+    cohort = cohorts_of(sales)
     cells: dict[Any, dict[str, Any]] = defaultdict(
         lambda: {"active": set(), "orders": 0, "revenue": Decimal(), "refunds": Decimal()}
     )
     buyers = defaultdict(set)
-    for buyer, currency, number, amount, _ in sales.values():
+    for buyer, currency, number, amount, _ in sales:
         group = (cohort[buyer], currency, buyer[0] == "order")
         buyers[group].add(buyer)
         cell = cells[(*group, number - cohort[buyer])]
@@ -137,12 +163,22 @@ def in_plain_python(shop: Shop, as_of: dt.date) -> dict[str, Any]:
             cell = cells[(*group, number)]
             gross += cell["revenue"]
             ltv += cell["revenue"] + cell["refunds"]
-            each = (ltv / len(members)).quantize(Decimal("0.0001"), ROUND_HALF_UP) if members else None
+            each = [
+                (total / len(members)).quantize(Decimal("0.0001"), ROUND_HALF_UP) if members else None
+                for total in (ltv, gross, Decimal(len(cell["active"])))
+            ]
             table.append(
                 (first_day(group[0]), number, *group[1:], len(members), len(cell["active"]), cell["orders"],
-                 cell["revenue"],
-                 cell["refunds"], ltv, gross, each, group[0] + number == month(as_of))
+                 cell["revenue"], cell["refunds"], ltv, gross, *each, group[0] + number == month(as_of))
             )  # fmt: skip
+    return table
+
+
+def in_plain_python(shop: Shop, as_of: dt.date) -> dict[str, Any]:
+    sales = sales_of(shop.orders, as_of)
+    refunds = refunds_of(shop.charges.values(), sales, as_of)
+    cohort = cohorts_of(sales.values())
+    table = triangle(sales.values(), refunds, as_of)
 
     monthly: dict[Any, list[Any]] = defaultdict(lambda: [0, set(), Decimal()])
     firsts: dict[Any, Any] = {}
@@ -168,7 +204,7 @@ def in_plain_python(shop: Shop, as_of: dt.date) -> dict[str, Any]:
 
 COLUMNS = {
     "ltv_cohorts": "cohort_month, month_number, currency, is_guest, customers, active_customers, orders, revenue,"
-    " refunds, ltv, ltv_gross, ltv_per_customer, is_open",
+    " refunds, ltv, ltv_gross, ltv_per_customer, ltv_gross_per_customer, retention, is_open",
     "ltv_monthly": "purchase_month, currency, orders, customers, revenue",
     "order_first_purchase": "order_id, first_order_id, cohort_month, month_number",
 }

@@ -60,7 +60,7 @@ def test_generated_columns_of_changed_rows(source: Source) -> None:
 
 
 @pytest.mark.mysql
-def test_functional_index_hides_no_column(mysql_source: Source) -> None:
+def test_functional_index_of_mysql_hides_no_column(mysql_source: Source) -> None:
     source = mysql_source
     source.run(
         "CREATE TABLE f (id INT PRIMARY KEY, j JSON, KEY x ((id + 1)), KEY y ((CAST(j->'$.a' AS UNSIGNED ARRAY))))"

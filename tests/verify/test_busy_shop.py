@@ -27,12 +27,16 @@ from pipeline.verify.rows_of_tables import Reporter
 from pipeline.verify.sides import Source
 from pipeline.warehouse import open_warehouse
 from schemas.config_file import load_config
-from tests.conftest import Server
+from tests.conftest import LONG, Server
 
 WRITERS = 8
 UNTOUCHED = range(1, 200)
 HOT = 500
-ROUNDS = 4
+ROUNDS = 4 if LONG else 2
+LOOKS = 2 if LONG else 1
+MOST_ROUNDS = 20
+ROLLED_UP_WAIT_S = 10.0 if LONG else 4.0
+"""Per rolled-up table, all of which is spent: numbers of a busy shop never stand still."""
 PAUSE_S = 0.05
 RETRIED = (1205, 1213, 1020)
 
@@ -127,12 +131,14 @@ def test_never_a_false_alarm_and_always_what_was_planted(stack: tuple[Stack, Ser
     with contextlib.closing(open_warehouse(config)) as warehouse, contextlib.closing(Source(config)) as source:
 
         def verify(rolled_up: bool = False) -> dict[str, TableResult | RollupResult]:
-            options = Options(Scope(chunk_rows=500, wait=10.0 if rolled_up else 60.0), rollup=rolled_up)
+            options = Options(Scope(chunk_rows=500, wait=ROLLED_UP_WAIT_S if rolled_up else 60.0), rollup=rolled_up)
             return {result.table: result for result in compare(source, warehouse, config, options, Reporter())}
 
         with Writers(server, database) as writers:
-            made.wait_until(lambda: writers.committed > 300, 60, "the writers write")
-            for number in range(ROUNDS):
+            made.wait_until(lambda: writers.committed > 150, 60, "the writers write")
+            for number in range(MOST_ROUNDS):
+                if number >= ROUNDS and in_flight:
+                    break
                 made.require_alive()
                 if number == 1:
                     rollup(warehouse, config, dt.date(2026, 12, 31))
@@ -149,7 +155,7 @@ def test_never_a_false_alarm_and_always_what_was_planted(stack: tuple[Stack, Ser
                     Statement("UPDATE raw.orders SET id = 199999999 WHERE id = 9"),
                 ]
             )
-            for _ in range(2):
+            for _ in range(LOOKS):
                 orders = verify()["orders"]
                 assert isinstance(orders, TableResult)
                 assert not orders.problem, orders
@@ -157,5 +163,5 @@ def test_never_a_false_alarm_and_always_what_was_planted(stack: tuple[Stack, Ser
                 assert {difference.key["id"]: difference.kind for difference in orders.differences} == {
                     "5": "differs", "7": "missing", "9": "missing", "199999999": "surplus",
                 }  # fmt: skip
-            assert writers.committed > 600
+            assert writers.committed > 300
     assert in_flight > 0, "nothing was ever in flight, so nothing was tested"

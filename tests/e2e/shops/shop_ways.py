@@ -80,6 +80,12 @@ def _rolled_up(config: ShopConfig) -> ShopConfig:
 WAYS: dict[str, Callable[[Shop], ShopConfig]] = {"stream": through_stream, "batch": through_batch}
 
 
+def published(shop: Shop) -> bytes:
+    """All that the worker sends of the shop."""
+    shop.run()
+    return b"".join(path.read_bytes() for path in shop.out.glob("*.jsonl"))
+
+
 def query(config: ShopConfig, sql: str) -> list[Row]:
     warehouse = open_warehouse(config, read_only=True)
     try:
