@@ -8,20 +8,14 @@ from zoneinfo import ZoneInfo
 
 import schemas
 from pipeline.arguments import as_of_day
+from pipeline.facts import ENTRIES_MARK, FLOORS_MARK, replace_fact_views
 from pipeline.warehouse import Warehouse
 from schemas.config import ShopConfig
 
 SQL_FOLDER = Path(schemas.__file__).parent / "sql"
 
-ENTRIES_MARK = """(
-  SELECT CONCAT(CAST(COUNT(*) AS STRING), ' ', COALESCE(MAX(_sequence), ''), ' ',
-    COALESCE(CAST(MAX(_written_at) AS STRING), ''), ' ',
-    COALESCE((SELECT STRING_AGG(CONCAT(`table`, ' ', _sequence), ' ' ORDER BY `table`) FROM raw.floors), ''))
-  FROM raw.ltv_entries
-)"""
-"""GoogleSQL: another text whenever entries or floors have changed."""
-
-ROLLED_UP = f"SELECT @as_of AS as_of, CURRENT_TIMESTAMP() AS rolled_up_at, {ENTRIES_MARK} AS entries_mark"
+ROLLED_UP = f"""SELECT @as_of AS as_of, CURRENT_TIMESTAMP() AS rolled_up_at, {ENTRIES_MARK} AS entries_mark,
+  (SELECT MAX(_written_at) FROM raw.ltv_entries) AS written_up_to, {FLOORS_MARK} AS floors_mark"""
 """The table `rolled_up`: of which day the rolled-up tables are, when that was, and which entries they hold."""
 
 
@@ -36,7 +30,9 @@ def rollup(warehouse: Warehouse, config: ShopConfig, as_of: dt.date) -> dict[str
     Raises SettingsChanged where the entries were derived with other settings.
     """
     warehouse.check_settings(config)
-    counts = warehouse.replace_tables([*rollup_queries(), ("rolled_up", ROLLED_UP)], {"as_of": as_of})
+    replace_fact_views(warehouse, config)
+    with warehouse.fresh():
+        counts = warehouse.replace_tables([*rollup_queries(), ("rolled_up", ROLLED_UP)], {"as_of": as_of})
     del counts["rolled_up"]
     return counts
 

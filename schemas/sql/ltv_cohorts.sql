@@ -139,6 +139,15 @@ SELECT
     NULL,
     SIGN(ltv) * DIV(CAST(ABS(ltv) * 20000 AS INT64) + customers, 2 * customers) * CAST('0.0001' AS NUMERIC)
   ) AS ltv_per_customer,
+  IF(
+    customers = 0,
+    NULL,
+    SIGN(ltv_gross) * DIV(CAST(ABS(ltv_gross) * 20000 AS INT64) + customers, 2 * customers) * CAST('0.0001' AS NUMERIC)
+  ) AS ltv_gross_per_customer,
+  -- The share of the cohort that bought in the month.
+  IF(
+    customers = 0, NULL, DIV(active_customers * 20000 + customers, 2 * customers) * CAST('0.0001' AS NUMERIC)
+  ) AS retention,
   DATE_ADD(cohort_month, INTERVAL month_number MONTH) = DATE_TRUNC(@as_of, MONTH) AS is_open
 FROM cumulated
 ORDER BY cohort_month, currency, is_guest, month_number

@@ -2,7 +2,7 @@
 -- its own first. The first order is the lowest (ordered_at, id); ids that are numbers are compared as numbers. Joins of
 -- aggregates take less memory than windows over all orders.
 WITH sales AS (
-  SELECT order_id, customer_id, occurred_at, purchase_month
+  SELECT order_id, customer_id, occurred_at, purchase_month, currency, amount
   FROM ltv_entries
   WHERE kind = 'sale' AND purchase_date <= @as_of
 ),
@@ -37,6 +37,8 @@ SELECT
   COALESCE(first_orders.first_order_id, sales.order_id) AS first_order_id,
   COALESCE(first_orders.first_ordered_at, sales.occurred_at) AS first_ordered_at,
   COALESCE(first_orders.cohort_month, sales.purchase_month) AS cohort_month,
-  DATE_DIFF(sales.purchase_month, COALESCE(first_orders.cohort_month, sales.purchase_month), MONTH) AS month_number
+  DATE_DIFF(sales.purchase_month, COALESCE(first_orders.cohort_month, sales.purchase_month), MONTH) AS month_number,
+  sales.currency,
+  sales.amount
 FROM sales
 LEFT JOIN first_orders ON first_orders.customer_id = sales.customer_id
