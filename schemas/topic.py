@@ -133,6 +133,53 @@ def require(project: str, topic: str, subscription: str) -> None:
         subscribing.transport.close()
 
 
+class TopicAdmin:
+    """Topic and subscription as the API describes them (`google.pubsub.v1.Topic`, `Subscription`), for `deploy`.
+
+    Errors of google.api_core pass through: only the caller knows which role was missing.
+    """
+
+    def __init__(self) -> None:
+        """Raises ConfigError without credentials."""
+        from google.api_core.retry import Retry, if_transient_error
+
+        self._publisher, self._subscriber = publisher(), subscriber()
+        self._retry = Retry(predicate=if_transient_error, timeout=RPC_TIMEOUT_S)  # by default it goes on for 10 minutes
+
+    def topic(self, path: str) -> Any:
+        """The `Topic`, or None."""
+        from google.api_core.exceptions import NotFound
+
+        with contextlib.suppress(NotFound):
+            return self._publisher.get_topic(topic=path, retry=self._retry, timeout=RPC_TIMEOUT_S)
+        return None
+
+    def create_topic(self, path: str) -> None:
+        self._publisher.create_topic(name=path, retry=None, timeout=RPC_TIMEOUT_S)
+
+    def subscription(self, path: str) -> Any:
+        """The `Subscription`, or None."""
+        from google.api_core.exceptions import NotFound
+
+        with contextlib.suppress(NotFound):
+            return self._subscriber.get_subscription(subscription=path, retry=self._retry, timeout=RPC_TIMEOUT_S)
+        return None
+
+    def create_subscription(self, path: str, topic: str, settings: dict[str, Any]) -> None:
+        """`settings`: fields of `Subscription` as JSON has them, in snake case."""
+        request = {"name": path, "topic": topic, **settings}
+        self._subscriber.create_subscription(request=request, retry=None, timeout=RPC_TIMEOUT_S)
+
+    def update_subscription(self, path: str, settings: dict[str, Any]) -> None:
+        """Changes the fields that `settings` names, and no other."""
+        request = {"subscription": {"name": path, **settings}, "update_mask": {"paths": sorted(settings)}}
+        self._subscriber.update_subscription(request=request, retry=self._retry, timeout=RPC_TIMEOUT_S)
+
+    def close(self) -> None:
+        self._publisher.transport.close()
+        self._subscriber.transport.close()
+
+
 def publish(client: PublisherClient, topic: str, messages: Sequence[Message]) -> list[str]:
     """One Publish request; returns the server's message ids once it has confirmed all of them.
 
