@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
 
+from pipeline import metrics
 from pipeline.changes import Changes
 from pipeline.decode import Decoder, EpochGuard
 from pipeline.entries import derive_entries
-from pipeline.process_warehouse import process_warehouse
+from pipeline.failures import noting_failures
+from pipeline.process_warehouse import process_warehouse, process_writers
 from pipeline.progress import PROGRESS
 from pipeline.warehouse import Applied
 from schemas.config import ShopConfig
-from schemas.errors import LtvError
 from schemas.event import Message
 
 FLUSH_ROWS = 10_000
 FLUSH_BYTES = 64_000_000
 WRITES_AHEAD = 1
-"""Groups that wait for the writer while the next is decoded."""
-
-
-WRITER = ThreadPoolExecutor(1, thread_name_prefix="upsert")
-"""Of the process: Beam's local runner makes a DoFn anew in every run and does not always tear it down."""
+"""Groups of a bundle that are being written while the next is decoded. One, since they are written in order."""
 
 
 class Decode(beam.DoFn):
@@ -36,17 +33,16 @@ class Decode(beam.DoFn):
     def __init__(self, config: ShopConfig, *, strict: bool = True) -> None:
         self.config = config
         self.strict = strict
-        self.decoded = Metrics.counter("ltv", "decoded")
-        self.zero_dates = Metrics.counter("ltv", "zero_dates")
 
     def setup(self) -> None:
-        highest = process_warehouse(self.config).highest_epoch()
+        with noting_failures(self.config):
+            highest = process_warehouse(self.config).highest_epoch()
         self.decoder = Decoder(self.config, EpochGuard(highest, strict=self.strict))
 
     def process(self, messages: list[Message]) -> Iterator[Changes]:
         changes = self.decoder.decode(messages)
-        self.decoded.inc(changes.events)
-        self.zero_dates.inc(changes.zero_dates)
+        metrics.DECODED.inc(changes.events)
+        metrics.ZERO_DATES.inc(changes.zero_dates)
         yield changes
 
 
@@ -70,13 +66,11 @@ class Upsert(beam.DoFn):
 
     def __init__(self, config: ShopConfig) -> None:
         self.config = config
-        self.upserted = Metrics.counter("ltv", "upserted")
-        self.dead = Metrics.counter("ltv", "dead")
-        self.flush_ms = Metrics.distribution("ltv", "flush_ms")
-        self.lag_ms = Metrics.distribution("ltv", "lag_ms")
 
     def setup(self) -> None:
-        self.warehouse = process_warehouse(self.config)
+        with noting_failures(self.config):
+            self.warehouse = process_warehouse(self.config)
+            self.writers = process_writers(self.config)
 
     def start_bundle(self) -> None:
         self._gathered: list[Changes] = []
@@ -107,26 +101,36 @@ class Upsert(beam.DoFn):
         self._gathered, self._rows, self._bytes = [], 0, 0
         while len(self._writing) >= WRITES_AHEAD:
             self._written()
-        self._writing.append((changes, WRITER.submit(self.warehouse.apply, changes)))
+        write = functools.partial(self.warehouse.apply, changes)
+        self._writing.append((changes, self.writers.submit(write, changes.nbytes)))
 
     def _written(self) -> None:
         """Waits for the oldest write. Raises what it raised."""
         changes, write = self._writing.popleft()
-        try:
+        with noting_failures(self.config):
             applied = write.result()
-        except LtvError as error:
-            PROGRESS.failure = error
-            raise
-        self.upserted.inc(applied.rows)
-        self.dead.inc(applied.dead)
-        self.flush_ms.update(round(applied.seconds * 1000))
-        lag_s = None
-        if changes.arrivals:
-            newest = max(arrival.committed_at for arrival in changes.arrivals)
-            lag_s = max(0.0, time.time() - newest / 1e6)
-            self.lag_ms.update(round(lag_s * 1000))
-        PROGRESS.add(applied.rows, applied.dead, changes.zero_dates, lag_s)
+        lags_s = lags(changes, time.time())
+        _count(applied, lags_s)
+        PROGRESS.add(applied.rows, applied.dead, changes.zero_dates, min(lags_s, default=None))
         PROGRESS.note_load(changes)
+
+
+def lags(changes: Changes, now: float) -> list[float]:
+    """Seconds from each message's commit at the source until `now`, which a clock that is behind does not make < 0."""
+    return [max(0.0, now - arrival.committed_at / 1e6) for arrival in changes.arrivals if arrival.committed_at]
+
+
+def _count(applied: Applied, lags_s: Iterable[float]) -> None:
+    metrics.UPSERTED.inc(applied.rows)
+    metrics.DEAD.inc(applied.dead)
+    metrics.RETRIES.inc(applied.retries)
+    metrics.APPLY_MS.update(round(applied.seconds * 1000))
+    if applied.stale is not None:
+        metrics.STALE.inc(applied.stale)
+    for milliseconds in applied.append_ms:
+        metrics.APPEND_MS.update(milliseconds)
+    for lag_s in lags_s:
+        metrics.LAG_MS.update(round(lag_s * 1000))
 
 
 def together(parts: Iterable[Changes]) -> Changes:

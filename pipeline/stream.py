@@ -9,11 +9,13 @@ import random
 import threading
 from collections.abc import Sequence
 
+from pipeline.dataflow import Launched, launch
 from pipeline.graph import build
+from pipeline.message_source import DATAFLOW, ReadMessages
 from pipeline.process_warehouse import release, share
 from pipeline.progress import PROGRESS, live_line
-from pipeline.pubsub_source import Puller, read_local, share_puller, stop_reading
-from pipeline.runner import pipeline_options, run_graph
+from pipeline.pubsub_source import Puller, share_puller, stop_reading
+from pipeline.runner import pipeline_options, run_graph, runner_of
 from pipeline.signals import stopping_on_signals
 from pipeline.warehouse import open_warehouse
 from schemas import topic
@@ -34,13 +36,15 @@ def stream(
     until_idle: float | None = None,
     live: bool = False,
     stop: threading.Event | None = None,
-) -> None:
+) -> Launched | None:
     """Runs until `stop` is set (SIGTERM and Ctrl-C set it), or nothing came for `until_idle` seconds.
 
     A message is acknowledged after its rows are committed. Transient errors are tried again with back-off, for ever;
-    messages that were in hand come again. Raises Terminal errors.
+    messages that were in hand come again. On Dataflow it returns when the job is there. Raises Terminal errors.
     """
     config.need("project", "warehouse")
+    if runner_of(beam_arguments) == DATAFLOW:
+        return launch(config, beam_arguments, until_idle=until_idle)
     pipeline_options(beam_arguments)  # a wrong one is said before anything is opened
     stop = stop or threading.Event()
     stop_reading(False)
@@ -56,6 +60,7 @@ def stream(
         finally:
             release(config)
     LOG.info("stopped", extra=PROGRESS.facts())
+    return None
 
 
 def _stream(
@@ -90,7 +95,7 @@ def _run_until_stopped(
     watching.start()
     while not stop.is_set():
         try:
-            run_graph(lambda pipeline: build(pipeline, read_local(config, RUN_SECONDS), config), beam_arguments)
+            run_graph(lambda pipeline: build(pipeline, ReadMessages(config, RUN_SECONDS), config), beam_arguments)
             puller.give_back()  # nothing, unless the runner ended without finalizing its last bundle
             pause = 0.0
         except Exception as error:
