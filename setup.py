@@ -35,12 +35,18 @@ PIPELINE = [
     *LOCAL,
     "apache-beam[gcp]>=2.77,<2.78",  # the graph; its UnboundedSource is experimental, so the version is pinned
     "google-cloud-bigquery>=3.25,<4",  # the warehouse in production
+    "google-cloud-bigquery-storage>=2.26,<3",  # its rows; Beam brings it as well
+    "google-cloud-bigquery-datatransfer>=3.17,<4",  # `deploy`: scheduled queries
+    "google-cloud-monitoring>=2.21,<3",  # `deploy`: the backlog alarm; Beam brings it as well
+    "tenacity>=8.3,<10",  # back-off with jitter
+    "google-cloud-storage>=2.16,<4",  # a shop.yaml in gs://
     "pyarrow>=16",  # batches of rows
     "numpy>=1.26,<3",  # splits and decodes what the database answers; Beam needs it, too
-    "sqlglot>=25,<31",  # GoogleSQL on DuckDB
+    "sqlglot>=27,<31",  # GoogleSQL on DuckDB; full names of tables on BigQuery, by the places that 27 tells
 ]
 TEST = [
     "pytest>=8.2,<10",
+    "pytest-xdist>=3.6,<4",  # tests side by side, each process with servers of its own
     "hypothesis>=6.100,<7",  # property tests
     "mysql-replication>=1.0.17,<1.1",  # the reference that our decoder is held against, and the benchmarks' baseline
     "drongo==0.8.0",  # a Pub/Sub emulator in Python where Google's is not installed; its private names are used

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import batch, latency, memory, replay, stream, tls, verify, worker
+from bench import batch, bigquery, graph, latency, memory, replay, stream, tls, verify, worker
 from bench.results import Result, report
 from bench.scene import Scene
 from schemas.console import print_error
@@ -22,6 +22,8 @@ BENCHMARKS: dict[str, Callable[[Scene], Iterator[Result]]] = {
     "stream": stream.run,
     "replay": replay.run,
     "batch": batch.run,
+    "bigquery": bigquery.run,
+    "graph": graph.run,
     "verify": verify.run,
     "latency": latency.run,
     "worker": worker.run,

@@ -14,8 +14,24 @@ from dataclasses import dataclass
 from pipeline.warehouse import Warehouse
 
 ARRIVALS = """
-SELECT run, number, through, after_run, after_number, last_sequence, committed_at, received_at FROM raw.arrivals
+WITH ordered AS (
+  SELECT *, MAX(through) OVER (PARTITION BY run ORDER BY number, through
+    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+  FROM raw.arrivals
+),
+islands AS (
+  SELECT *, SUM(IF(before IS NULL OR number > before + 1, 1, 0))
+    OVER (PARTITION BY run ORDER BY number, through ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS island
+  FROM ordered
+)
+SELECT run, MAX(source) AS source, MIN(number) AS number, MAX(through) AS through, MAX(after_run) AS after_run,
+  MAX(after_number) AS after_number, MAX(last_sequence) AS last_sequence, MAX(committed_at) AS committed_at,
+  MAX(received_at) AS received_at
+FROM islands
+GROUP BY run, island
 """
+"""What has arrived without gaps, a row each: BigQuery keeps a row a message."""
+
 FORGOTTEN = dt.timedelta(days=7)
 """How long a run that has ended is remembered: as long as Pub/Sub keeps what nobody acknowledged."""
 
@@ -32,6 +48,7 @@ class ArrivalRow:
     last_sequence: str
     committed_at: dt.datetime
     received_at: dt.datetime
+    source: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import pyarrow as pa
 
 from pipeline.layout import Layout
 
 
+class Origins(Protocol):
+    """Where the rows of a batch come from."""
+
+    def dead(self, index: int, reason: str, error: str) -> DeadRow:
+        """Row `index`, which the warehouse refuses, as a dead letter."""
+
+
 @dataclass
 class TableBatch:
     """The rows of one raw table that travel together, in order of arrival.
 
-    `rows` has the stored columns of the layout, then `_op`, `_sequence`, `_deleted`, `_committed_at`.
+    `rows` has the stored columns of the layout, then `_op`, `_sequence`, `_deleted`, `_committed_at`. `origins` may be
+    None where no warehouse is asked to take the rows.
     """
 
     layout: Layout
     rows: pa.Table
+    origins: Origins | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from pipeline.arguments import address, seconds, whole_number
+from pipeline.deploy import options as deploy_options
 from pipeline.verify import options as verify_options
 from schemas.config import ShopConfig
 from schemas.config_file import load_config
@@ -171,6 +172,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--format", choices=("table", "csv", "json"), default="table", help="default: table")
 
     verify_options.add_arguments(_command(commands, "verify", *verify_options.WORDS))
+    deploy_options.add_arguments(_command(commands, "deploy", *deploy_options.WORDS))
     return top
 
 
@@ -243,7 +245,9 @@ def _stream(options: argparse.Namespace, config: ShopConfig, rest: list[str], li
     from pipeline.stream import stream
 
     stop = threading.Event()
-    stream(config, rest, until_idle=options.until_idle, live=live, stop=stop)
+    launched = stream(config, rest, until_idle=options.until_idle, live=live, stop=stop)
+    if launched is not None:
+        print(launched)
 
 
 def _replay(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
@@ -305,9 +309,10 @@ def _roll_up(config: ShopConfig, day: str | None) -> None:
     started = time.monotonic()
     with contextlib.closing(open_warehouse(config)) as warehouse:
         counts = rollup(warehouse, config, as_of)
+        scanned = warehouse.scanned()
     for table, rows in counts.items():
         print(f"{table:28} {rows:>10,} rows")
-    print(f"as of {as_of}, in {time.monotonic() - started:.2f} s")
+    print(f"as of {as_of}, in {time.monotonic() - started:.2f} s{f', {scanned}' if scanned else ''}")
 
 
 def _rederive(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
@@ -325,8 +330,12 @@ def _query(options: argparse.Namespace, config: ShopConfig, rest: list[str], liv
 
     sql = sys.stdin.read() if options.sql == "-" else options.sql
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with contextlib.closing(open_warehouse(config, read_only=True)) as warehouse, warehouse.query(sql) as reader:
-        output.write(reader, options.format, sys.stdout, None if sys.stdout.isatty() else 200)
+    with contextlib.closing(open_warehouse(config, read_only=True)) as warehouse:
+        with warehouse.query(sql) as reader:
+            output.write(reader, options.format, sys.stdout, None if sys.stdout.isatty() else 200)
+        scanned = warehouse.scanned()
+    if scanned:
+        print(scanned, file=sys.stderr)
 
 
 def _dead_letters(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
@@ -369,6 +378,12 @@ def _verify(options: argparse.Namespace, config: ShopConfig, rest: list[str], li
     verify(config, verify_options.from_arguments(options), sys.stdout, live=sys.stderr.isatty())
 
 
+def _deploy(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
+    from pipeline.deploy.command import deploy
+
+    deploy(config, deploy_options.from_arguments(options, str(config.project)), sys.stdout, deploy_options.confirm())
+
+
 COMMANDS = {
     "stream": _stream,
     "replay": _replay,
@@ -378,4 +393,5 @@ COMMANDS = {
     "query": _query,
     "dead-letters": _dead_letters,
     "verify": _verify,
+    "deploy": _deploy,
 }

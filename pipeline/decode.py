@@ -16,9 +16,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.changes import Arrival, Changes, DeadRow, Floor, Reload
+from pipeline.changes import Arrival, Changes, Floor, Reload
 from pipeline.debezium import normalise
 from pipeline.layout import Layout, LayoutProblem, layouts
+from pipeline.origins import MessageOrigins, Segment, dead_row, is_one_value
 from pipeline.rows import RowProblem, to_batch
 from pipeline.worker_letters import letter_source, worker_letter
 from schemas.config import ShopConfig
@@ -58,22 +59,18 @@ class _Head:
 
 @dataclass
 class _Group:
-    """Rows of one schema, gathered over messages; `origins[i]` is (message, its data lines, line number) of row i."""
+    """Rows of one schema, gathered over messages."""
 
     head: _Head
     rows: list[dict[str, Any]] = field(default_factory=list)
     ops: list[str] = field(default_factory=list)
     sequences: list[str] = field(default_factory=list)
     committed_us: list[int] = field(default_factory=list)
-    segments: list[tuple[Message, int, list[int] | None]] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
 
-    def origin(self, index: int) -> tuple[Message, int]:
-        """The message and the line (1: the first after the schema) that row `index` came from."""
-        for message, count, numbers in self.segments:
-            if index < count:
-                return message, numbers[index] if numbers else index + 1
-            index -= count
-        raise IndexError(index)
+    @property
+    def origins(self) -> MessageOrigins:
+        return MessageOrigins(self.segments, self.head.line, self.head.schema.table)
 
 
 class Decoder:
@@ -261,16 +258,17 @@ class Decoder:
                 )
                 bad.update(problems)
                 batches.append((batch, zero_dates))
+            origins = group.origins
             if not bad:
-                changes.batches += [batch for batch, _ in batches if batch is not None]
-                changes.zero_dates += sum(zero_dates for _, zero_dates in batches)
+                for batch, zero_dates in batches:
+                    if batch is not None:
+                        batch.origins = origins
+                        changes.batches.append(batch)
+                    changes.zero_dates += zero_dates
                 return
-            for index, problem in sorted(bad.items()):
-                message, number = group.origin(index)
-                lines = [message.data] if is_one_value(message.data) else message.data.split(b"\n")
-                dead = DeadLetter(problem.reason, problem.message)
-                schema = group.head.line if lines[0] == group.head.line else b""
-                changes.dead.append(dead_row(message, number, lines[number], schema, dead, group.head.schema.table))
+            changes.dead += [
+                origins.dead(index, problem.reason, problem.message) for index, problem in sorted(bad.items())
+            ]
             group = _without(group, set(bad))
             bad = {}
 
@@ -283,7 +281,7 @@ def _without(group: _Group, bad: set[int]) -> _Group:
         [group.ops[index] for index in kept],
         [group.sequences[index] for index in kept],
         [group.committed_us[index] for index in kept],
-        [(message, 1, [number]) for message, number in map(group.origin, kept)],
+        [(message, 1, [number]) for message, number in map(group.origins.line_of, kept)],
     )
 
 
@@ -300,17 +298,6 @@ def parse_line(line: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DeadLetter("not_an_event", "not a JSON object")
     return value
-
-
-def is_one_value(data: bytes) -> bool:
-    """Whether the whole message is one JSON value, on however many lines."""
-    if b"\n" not in data.rstrip(b"\n"):
-        return True
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 def checked_sequence(source: dict[str, Any], guard: EpochGuard) -> str:
@@ -365,19 +352,3 @@ def arrival_of(message: Message) -> Arrival | None:
 
 def _count(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-
-def dead_row(
-    message: Message, line: int, data: bytes, schema: bytes, dead: DeadLetter, table: str | None = None
-) -> DeadRow:
-    table = dead.table or table or message.attributes.get("table")
-    return DeadRow(
-        message.message_id,
-        line,
-        table[:200] if table else None,
-        dead.reason,
-        dead.message[:1000],
-        data,
-        schema,
-        dict(message.attributes),
-    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pipeline.session import Statement
 from schemas.columns import ColumnType
@@ -103,6 +105,39 @@ def upsert(table: str, columns: Sequence[str], key: Sequence[str], source: str, 
     )
 
 
+@dataclass(frozen=True)
+class Upserted:
+    """The input `source` went into a raw table. `keys`: how many it has, where that is known."""
+
+    table: str
+    key: Sequence[str]
+    source: str
+    keys: int | None
+
+
+def count_stale(upserted: Sequence[Upserted], now: dt.datetime) -> Statement:
+    """How many keys of the inputs have a later version, which was there before `now`.
+
+    What was written has `_written_at` of `now`, by which DuckDB skips the row groups that the upserts left alone.
+    """
+    given: dict[str, list[Upserted]] = {}
+    for each in upserted:
+        given.setdefault(each.table, []).append(each)
+    lost = [
+        f"{_count_keys(inputs)}"
+        f" - (SELECT count(*) FROM {raw(table)} WHERE _written_at = TIMESTAMPTZ '{now.isoformat()}')"
+        for table, inputs in given.items()
+    ]
+    return Statement(f"SELECT {' + '.join(lost)} AS stale")
+
+
+def _count_keys(inputs: Sequence[Upserted]) -> str:
+    if len(inputs) == 1 and inputs[0].keys is not None:
+        return str(inputs[0].keys)
+    keys = " UNION ".join(f"SELECT DISTINCT {listed(each.key)} FROM {each.source}" for each in inputs)
+    return f"(SELECT count(*) FROM ({keys}))"
+
+
 def append_versions(
     table: str,
     columns: Sequence[str],
@@ -191,6 +226,23 @@ END_LOAD = f"""UPDATE {raw("loads")} SET done_at = $now, rows = $rows, dead = $d
 FORGET_LETTERS = f"""DELETE FROM {raw("dead_letters")} WHERE starts_with(message_id, $prefix)
     AND received_at < (SELECT started_at FROM {raw("loads")} WHERE id = $id)"""
 """Of rows that were read again since, and fitted."""
+LETTERS = f"""SELECT count(*) AS rows FROM {raw("dead_letters")} WHERE starts_with(message_id, $prefix)"""
+
+
+def forget_overtaken(table: str, keys: Mapping[str, tuple[str, str]]) -> str:
+    """FORGET_LETTERS for the rows alone that stand in a raw table by now, as of $sequence or later.
+
+    `keys`: key column → its source column, as the letter's event has it, and its type.
+    """
+
+    def same(column: str, source: str, kind: str) -> str:
+        pointer = text("/after/" + source.replace("~", "~0").replace("/", "~1"))
+        return f"stored.{quoted(column)} = TRY_CAST(json_extract_string(decode(data), {pointer}) AS {kind})"
+
+    row = " AND ".join(same(column, *of) for column, of in keys.items())
+    return f"""{FORGET_LETTERS}
+    AND EXISTS (SELECT 1 FROM {raw(table)} AS stored WHERE {row} AND stored._sequence >= $sequence)"""
+
 
 LOADS = Statement(
     f"""SELECT loads.id, any_value(loads."table") AS "table", any_value(fingerprint) AS fingerprint,

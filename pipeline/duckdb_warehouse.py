@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,18 +16,19 @@ import pyarrow as pa
 
 from pipeline import duckdb_sql as sql
 from pipeline.changes import Changes, DeadRow, Load, TableBatch
+from pipeline.derivation import check_derivation
 from pipeline.duckdb_catalogue import stored_tables
 from pipeline.duckdb_loads import DuckDBLoads
 from pipeline.duckdb_server import DuckDBServer, RemoteSession
 from pipeline.duckdb_tables import RawTables, arriving, by_table, distinct_keys, fitting, versions_of
 from pipeline.google_sql import to_duckdb
-from pipeline.layout import stored_columns
+from pipeline.layout import Layout, stored_columns
 from pipeline.session import LocalSession, Statement, WarehouseLocked
 from pipeline.source_kinds import SourceKinds
-from pipeline.warehouse import Applied, StoredLoad, StoredTable, Waiting
+from pipeline.warehouse import Applied, Scanned, StoredLoad, StoredTable, Waiting
 from schemas.columns import STRING
 from schemas.config import ShopConfig
-from schemas.errors import QueryError, SettingsChanged, WarehouseError, WarehouseUnavailable
+from schemas.errors import QueryError, WarehouseError, WarehouseUnavailable
 from schemas.tables import OWN_TABLES
 
 LOG = logging.getLogger(__name__)
@@ -77,6 +78,8 @@ def open_duckdb(
 class DuckDBWarehouse:
     """See `pipeline.warehouse.Warehouse`. One writer at a time; readers see the last commit."""
 
+    writers = 1
+
     def __init__(
         self, session: LocalSession | RemoteSession, *, server: DuckDBServer | None = None, read_only: bool = False
     ) -> None:
@@ -98,12 +101,14 @@ class DuckDBWarehouse:
         now = dt.datetime.now(dt.timezone.utc)
         statements: list[Statement] = []
         inputs: dict[str, pa.Table] = {}
+        upserted: list[sql.Upserted] = []
+        stale = 0
         self._tables.know()
         try:
             if changes.chunk is not None and changes.chunk.load.beside:
                 self._loads.append(changes, statements, inputs, now)
             else:
-                self._upsert(changes, statements, inputs, now)
+                upserted = self._upsert(changes, statements, inputs, now)
             statements += [sql.setting(name, kinds) for name, kinds in self._kinds.new(changes.batches)]
             if changes.chunk is not None:
                 statements.append(self._loads.note(changes.chunk, now))
@@ -114,7 +119,10 @@ class DuckDBWarehouse:
                     Statement(statement.sql, {"now": now} if "$now" in statement.sql else {})
                     for statement in sql.MERGE_ARRIVALS
                 ]
-            if statements:
+            if upserted:
+                statements.append(sql.count_stale(upserted, now))
+                stale = self.session.run(statements, inputs).read_all()["stale"][0].as_py()
+            elif statements:
                 self.session.run(statements, inputs)
             if changes.loaded is not None:
                 self._loads.finish(changes.loaded, now)
@@ -123,20 +131,32 @@ class DuckDBWarehouse:
             self._kinds.forget()
             raise
         self._epoch = max(self._epoch, changes.highest_epoch)
-        return Applied(changes.events, len(changes.dead), time.monotonic() - started)
+        return Applied(changes.events, len(changes.dead), time.monotonic() - started, stale)
 
     def _upsert(
         self, changes: Changes, statements: list[Statement], inputs: dict[str, pa.Table], now: dt.datetime
-    ) -> None:
+    ) -> list[sql.Upserted]:
+        upserted = []
         for table, batches in by_table(changes.batches).items():
+            for layout in dict.fromkeys(batch.layout for batch in batches):
+                self._ensure(table, layout, statements)
             for _, alike in itertools.groupby(batches, lambda batch: stored_columns(batch.layout)):
-                self._upsert_table(table, list(alike), statements, inputs, now)
+                upserted.append(self._upsert_table(table, list(alike), statements, inputs, now))
         if changes.entries:
             rows = arriving(changes.entries, now)
             inputs["new_entries"] = rows
             columns = [name for name in OWN_TABLES["ltv_entries"] if name in rows.column_names]
             distinct = distinct_keys(rows, ("entry_id",))
             statements.append(sql.upsert("ltv_entries", columns, ("entry_id",), "new_entries", distinct=distinct))
+        return upserted
+
+    def _ensure(self, table: str, layout: Layout, statements: list[Statement]) -> None:
+        """Before any of the table's rows: DuckDB commits no rows that came before an ALTER of the same transaction."""
+        wanted = stored_columns(layout)
+        self._tables.ensure(table, wanted, layout.key, statements, sql.create_view)
+        if layout.role == "orders":
+            history = {"_op": STRING, **wanted}
+            self._tables.ensure(f"{table}_history", history, (), statements, sql.create_history_view)
 
     def _upsert_table(
         self,
@@ -145,9 +165,8 @@ class DuckDBWarehouse:
         statements: list[Statement],
         inputs: dict[str, pa.Table],
         now: dt.datetime,
-    ) -> None:
-        key, wanted = batches[0].layout.key, stored_columns(batches[0].layout)
-        self._tables.ensure(table, wanted, key, statements, sql.create_view)
+    ) -> sql.Upserted:
+        key = batches[0].layout.key
         known = self._tables.columns[table]
         rows = fitting(arriving([batch.rows for batch in batches], now), known)
         name = f"new_{len(inputs)}"
@@ -156,9 +175,9 @@ class DuckDBWarehouse:
         statements.append(sql.upsert(table, list(known), key, name, distinct=distinct))
         if batches[0].layout.role == "orders":
             history = f"{table}_history"
-            self._tables.ensure(history, {"_op": STRING, **wanted}, (), statements, sql.create_history_view)
             columns = [column for column in self._tables.columns[history] if column in rows.column_names]
             statements += sql.append_versions(history, columns, key, name, versions_of(rows), distinct=distinct)
+        return sql.Upserted(table, key, name, rows.num_rows if distinct else None)
 
     def _note(
         self, changes: Changes, statements: list[Statement], inputs: dict[str, pa.Table], now: dt.datetime
@@ -230,18 +249,9 @@ class DuckDBWarehouse:
         return stored_tables(self.session)
 
     def check_settings(self, config: ShopConfig) -> None:
-        settings = json.loads(json.dumps(config.settings()))
-        known = self._setting("derivation")
-        if known is None:
-            self.session.run([sql.setting("derivation", json.dumps(settings, sort_keys=True))])
-            return
-        differing = [key for key in settings if json.loads(known).get(key) != settings[key]]
-        if differing:
-            raise SettingsChanged(
-                f"the warehouse was derived with other settings: {', '.join(differing)} in shop.yaml changed since",
-                hint="`ltv-pipeline rederive` derives it anew from its raw tables, and names those that `ltv-pipeline"
-                " batch` has to read again; or put the settings back",
-            )
+        derivation = check_derivation(self._setting("derivation"), config)
+        if derivation is not None:
+            self.session.run([sql.setting("derivation", derivation)])
 
     # What a batch asks
 
@@ -283,6 +293,12 @@ class DuckDBWarehouse:
         found: dict[str, int] = self.session.run(statements, own_connection=True).read_all().to_pylist()[0]
         return found
 
+    def replace_views(self, views: Sequence[tuple[str, str]]) -> None:
+        statements = [
+            Statement(f"CREATE OR REPLACE VIEW main.{sql.quoted(name)} AS {to_duckdb(text)}") for name, text in views
+        ]
+        self.session.run(statements, own_connection=True)
+
     def _columns_of(self, query: Statement) -> dict[str, str]:
         """Column → DuckDB type of a result; none where the query reads a table that is not there yet."""
         try:
@@ -290,6 +306,14 @@ class DuckDBWarehouse:
                 return {row["column_name"]: row["column_type"] for row in reader.read_all().to_pylist()}
         except QueryError:
             return {}
+
+    def fresh(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def scanned(self) -> Scanned | None:
+        if isinstance(self.session, LocalSession):
+            return Scanned(self.session.scanned_bytes, self.session.scanned_rows)
+        return None
 
     def dead_letters(self, table: str | None = None) -> list[DeadRow]:
         where = 'WHERE "table" = $table' if table else ""

@@ -23,7 +23,7 @@ ORIGINS = ("orders", "charges", "refunds")
 NUMERIC = arrow_type(ENTRY_COLUMNS["amount"])
 _WIDE = pa.decimal256(60, 9)
 """Holds the sum of as many amounts as a row has columns."""
-_PREFIX = {"orders": "order:", "charges": "charge:", "refunds": "refund:"}
+ENTRY_PREFIX = {"orders": "order:", "charges": "charge:", "refunds": "refund:"}
 
 
 def counted_mask(batch: TableBatch, config: ShopConfig) -> pa.Array:
@@ -45,7 +45,7 @@ def derive_entries(batch: TableBatch, config: ShopConfig) -> pa.Table | None:
     date = rows["ordered_on" if role == "orders" else "charged_on"]
     order_id = as_text(rows["id" if role == "orders" else "order_id"])
     columns = {
-        "entry_id": pc.binary_join_element_wise(_PREFIX[role], as_text(rows["id"]), ""),
+        "entry_id": pc.binary_join_element_wise(ENTRY_PREFIX[role], as_text(rows["id"]), ""),
         "kind": _constant("sale" if role == "orders" else "refund", count),
         "origin": _constant(role, count),
         "order_id": order_id,

@@ -1,9 +1,13 @@
-"""GoogleSQL → DuckDB's SQL, through sqlglot. Every SQL text of the project and of its users is GoogleSQL."""
+"""GoogleSQL → DuckDB's SQL, and → GoogleSQL whose tables have their full names, through sqlglot. Every SQL text of the
+project and of its users is GoogleSQL."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import sqlglot
 from sqlglot import exp
@@ -31,6 +35,9 @@ def to_duckdb(sql: str) -> str:
         for side in ("this", "expression"):
             if isinstance(division.args[side], exp.Binary):
                 division.set(side, exp.paren(division.args[side], copy=False))
+        if all(_is_numeric(division.args[side]) for side in ("this", "expression")):
+            for side in ("this", "expression"):  # whole numbers of a billionth: DuckDB makes doubles of decimals
+                division.set(side, _billionths(division.args[side]))
         around = exp.Paren()
         division.replace(around)
         around.set("this", division)
@@ -39,8 +46,24 @@ def to_duckdb(sql: str) -> str:
             date = exp.Cast(to=exp.DataType.build("DATE"))
             moved.replace(date)
             date.set("this", moved)
+    for product in list(tree.find_all(exp.Anonymous)):
+        if product.name.upper() == "SAFE_MULTIPLY":
+            factors = [exp.paren(factor, copy=False) for factor in product.expressions]
+            product.replace(exp.Anonymous(this="TRY", expressions=[exp.Mul(this=factors[0], expression=factors[1])]))
     _texts_of_values(tree)
     return tree.sql(dialect="duckdb")
+
+
+def _is_numeric(value: exp.Expression) -> bool:
+    return isinstance(value, exp.Cast) and value.to.this == exp.DType.DECIMAL
+
+
+def _billionths(value: exp.Cast) -> exp.Expression:
+    """A NUMERIC as how many billionths it is: the whole and the rest apart, for its type holds no more digits."""
+    template = sqlglot.parse_one("CAST(TRUNC(x) AS INT128) * 1000000000 + CAST((x - TRUNC(x)) * 1000000000 AS INT128)")
+    for column in list(template.find_all(exp.Column)):
+        column.replace(value.copy())
+    return exp.paren(template, copy=False)
 
 
 def _texts_of_values(tree: exp.Query) -> None:
@@ -90,3 +113,130 @@ def _first_problem(error: Exception) -> str:
         first = details[0]
         return f"{first['description']} at line {first['line']}, column {first['col']}"
     return str(error).splitlines()[0] if str(error) else "too deeply nested"
+
+
+Place = Callable[[str], str]
+"""A table's name → how SQL says where it is."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where tables are: those named alone, and those named with one of `datasets`. All others stay as they are."""
+
+    own: Place
+    datasets: Mapping[str, Place] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Splice:
+    """`new` in place of the characters from `start` up to `end`."""
+
+    start: int
+    end: int
+    new: str
+
+
+@dataclass(frozen=True)
+class Qualified:
+    """A query with full names. `given` is how it was written."""
+
+    sql: str
+    given: str
+    splices: tuple[_Splice, ...] = ()
+
+    def given_place(self, line: int, column: int) -> tuple[int, int]:
+        """Line and column, from 1, in the query as given, of a place in `sql`. New names have no line feeds."""
+        start = sum(len(text) + 1 for text in self.given.split("\n")[: line - 1])
+        moved = 0
+        for splice in self.splices:
+            if splice.start < start or "\n" in self.given[start : splice.start]:
+                continue
+            if start + column - 1 - moved < splice.start + len(splice.new):
+                return line, min(column - moved, splice.start - start + 1)
+            moved += len(splice.new) - (splice.end - splice.start)
+        return line, column - moved
+
+
+def qualified(sql: str, places: Places) -> Qualified:
+    """One query with the full names of its tables; all else of it stays as it was written. Raises QueryError.
+
+    A table keeps its bare name as its alias, so that `ltv_entries.amount` still means the same.
+    """
+    tree = parse_query(sql)
+    splices = []
+    for table in tree.find_all(exp.Table):
+        place = _place(table, places)
+        if place is None:
+            continue
+        parts = [part.meta for part in table.parts]
+        start, end = min(meta["start"] for meta in parts), max(meta["end"] for meta in parts) + 1
+        alias = "" if table.alias else f" AS `{table.name}`"
+        splices.append(_Splice(start, end, place(table.name) + alias))
+    splices.sort(key=lambda splice: splice.start)
+    return Qualified(_spliced(sql, splices), sql, tuple(splices))
+
+
+def _place(table: exp.Table, places: Places) -> Place | None:
+    if not isinstance(table.this, exp.Identifier) or table.catalog or "INFORMATION_SCHEMA" in table.name.upper():
+        return None
+    if table.db:
+        return places.datasets.get(table.db)
+    return None if _is_named_above(table) else places.own
+
+
+def _is_named_above(table: exp.Table) -> bool:
+    """Whether a WITH around the table defines its name. A part of it sees those before it, and itself if RECURSIVE."""
+    name, inside, node = table.name.lower(), None, table.parent
+    while node is not None:
+        if isinstance(node, exp.CTE):
+            inside = node
+        elif isinstance(node, exp.Query):
+            for part in node.ctes:
+                recursive = isinstance(part.parent, exp.With) and part.parent.recursive
+                if part is inside and not recursive:
+                    break
+                if part.alias.lower() == name:
+                    return True
+        node = node.parent
+    return False
+
+
+def without_order(sql: str) -> str:
+    """A query without the ORDER BY at its end, unless a LIMIT needs it. Raises QueryError."""
+    depth, order = 0, None
+    for token in _tokens(sql):
+        if token.token_type.name == "L_PAREN":
+            depth += 1
+        elif token.token_type.name == "R_PAREN":
+            depth -= 1
+        elif depth == 0 and token.token_type.name == "ORDER_BY":
+            order = token.start
+        elif depth == 0 and token.token_type.name == "LIMIT":
+            return sql
+    return sql if order is None else sql[:order].rstrip()
+
+
+def with_parameter(sql: str, name: str, value: str) -> str:
+    """A statement with SQL in place of the parameter `@name`, but not in texts and comments. Raises QueryError."""
+    tokens = _tokens(sql)
+    splices = [
+        _Splice(mark.start, named.end + 1, value)
+        for mark, named in itertools.pairwise(tokens)
+        if mark.token_type.name == "PARAMETER" and named.text.lower() == name.lower()
+    ]
+    return _spliced(sql, splices)
+
+
+def _tokens(sql: str) -> list[sqlglot.Token]:
+    try:
+        return sqlglot.tokenize(sql, read="bigquery")
+    except SqlglotError as error:
+        raise QueryError(f"not GoogleSQL: {_first_problem(error)}") from error
+
+
+def _spliced(sql: str, splices: Iterable[_Splice]) -> str:
+    parts, end = [], 0
+    for splice in splices:
+        parts += [sql[end : splice.start], splice.new]
+        end = splice.end
+    return "".join([*parts, sql[end:]])

@@ -19,7 +19,6 @@ from apache_beam import coders
 from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSource, UnboundedReader, UnboundedSource
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
-from schemas.config import ShopConfig
 from schemas.errors import LtvError, Transient
 from schemas.event import Message
 from schemas.topic import PulledMessage, Subscription
@@ -292,8 +291,8 @@ class PubSubSource(UnboundedSource):
         return coders.PickleCoder()
 
 
-def read_local(config: ShopConfig, run_seconds: float) -> beam.PTransform:
+def read_local(subscription: str, run_seconds: float) -> beam.PTransform:
     """Reads the subscription on Beam's local runner, through the puller that `stream` has shared."""
     return ReadFromUnboundedSource(
-        PubSubSource(config.subscription, run_seconds), poll_interval=0.0, max_records_per_bundle=GROUPS_PER_BUNDLE
+        PubSubSource(subscription, run_seconds), poll_interval=0.0, max_records_per_bundle=GROUPS_PER_BUNDLE
     )

@@ -12,16 +12,35 @@ import pyarrow as pa
 from pipeline.changes import Changes, DeadRow, Load
 from schemas.columns import ColumnType
 from schemas.config import ShopConfig
-from schemas.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What one `apply` did: rows handed over, dead letters kept, and how long it took in seconds."""
+    """What one `apply` did: rows handed over, dead letters kept, and how long it took in seconds.
+
+    `stale`: rows that lost to a later version which was there before; None where the warehouse does not say.
+    `retries` and `append_ms` are of its append requests, where it makes any.
+    """
 
     rows: int
     dead: int
     seconds: float
+    stale: int | None = None
+    retries: int = 0
+    append_ms: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What queries have read: BigQuery tells bytes, as it bills them on demand; DuckDB rows, and the bytes of its file
+    that were not in memory."""
+
+    size: int
+    rows: int | None = None
+
+    def __str__(self) -> str:
+        size = f"{self.size:,} bytes" if self.size < 10_000 else f"{self.size / 1e6:,.2f} MB"
+        return f"{size} scanned" if self.rows is None else f"{self.rows:,} rows scanned, {size} read from the file"
 
 
 @dataclass(frozen=True)
@@ -52,6 +71,10 @@ class StoredTable:
 
 class Warehouse(Protocol):
     """Upserts by sequence number; safe to be given the same changes twice, in any order."""
+
+    @property
+    def writers(self) -> int:
+        """How many `apply` may run at once, each on a thread of its own."""
 
     def apply(self, changes: Changes) -> Applied:
         """Writes rows, entries, floors, arrivals and dead letters, all or nothing; then ends the load `loaded`.
@@ -92,7 +115,18 @@ class Warehouse(Protocol):
         """The result of one GoogleSQL query, streamed. Raises QueryError."""
 
     def replace_tables(self, tables: Sequence[tuple[str, str]], parameters: Mapping[str, Any]) -> dict[str, int]:
-        """(table, GoogleSQL query) pairs → tables replaced in one transaction, in order; their numbers of rows."""
+        """(table, GoogleSQL query) pairs → tables replaced, in order, each at once and where the warehouse can all at
+        once; their numbers of rows."""
+
+    def replace_views(self, views: Sequence[tuple[str, str]]) -> None:
+        """(view, GoogleSQL query) pairs → views in the dataset that consumers read, made or made anew, in order."""
+
+    def fresh(self) -> AbstractContextManager[None]:
+        """Until it ends, `query` and `replace_tables` see all that is applied; BigQuery may be `max_staleness` late."""
+
+    def scanned(self) -> Scanned | None:
+        """What `query` and `replace_tables` have read since it was opened, results that were not read to their end
+        apart. None where another process has read for this one."""
 
     def dead_letters(self, table: str | None = None) -> list[DeadRow]:
         """Those kept, oldest first."""
@@ -119,7 +153,7 @@ def open_warehouse(
 
     `hold`: for `stream`, which keeps a DuckDB file open and shares it with the other commands; with `join` one that
     another shares will do, for `batch`, whose DuckDB takes no more than `memory`. `waiting` is told while
-    another process still holds the file. Raises WarehouseError.
+    another process still holds the file. BigQuery is shared in any case. Raises WarehouseError, ConfigError.
     """
     config.need("warehouse")
     kind, _, rest = str(config.warehouse).partition(":")
@@ -127,6 +161,6 @@ def open_warehouse(
         from pipeline.duckdb_warehouse import open_duckdb
 
         return open_duckdb(rest, hold=hold, join=join, read_only=read_only, memory=memory, waiting=waiting)
-    raise ConfigError(
-        ["warehouse: bigquery: is not built yet"], hint="name a DuckDB file, such as `warehouse: duckdb:ltv.duckdb`"
-    )
+    from pipeline.bigquery.warehouse import open_bigquery
+
+    return open_bigquery(config, read_only=read_only, writing=hold)

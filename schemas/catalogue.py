@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.errors import SourceRefused
 from schemas.event import EventColumn, TableSchema
+from schemas.identifiers import quoted_table
 from schemas.source import rows, server_error_number
 
 if TYPE_CHECKING:
@@ -155,9 +156,9 @@ def read_cascades(connection: pymysql.connections.Connection[Any], tables: Colle
     found = []
     rows(connection, "SET SESSION sql_quote_show_create = 1")
     for table in tables:
-        schema, name = table.split(".", 1)
+        schema = table.split(".", 1)[0]
         try:
-            shown = rows(connection, f"SHOW CREATE TABLE {_quoted(schema)}.{_quoted(name)}")
+            shown = rows(connection, f"SHOW CREATE TABLE {quoted_table(table)}")
         except SourceRefused:
             continue  # a table that is not there, or not for us: `table_refusal` says so
         for key in _FOREIGN_KEY.finditer(_text(shown[0][1])):
@@ -165,10 +166,6 @@ def read_cascades(connection: pymysql.connections.Connection[Any], tables: Colle
             for what, rule in sorted(_RULE.findall(key["rules"])):
                 found.append(Cascade(table, parent, _unquoted(key["name"]), f"ON {what} {rule}"))
     return found
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _unquoted(name: str) -> str:
@@ -183,9 +180,8 @@ def read_table_names(connection: pymysql.connections.Connection[Any], database: 
 
 def table_refusal(connection: pymysql.connections.Connection[Any], table: str) -> str | None:
     """Why a table that the catalogue does not show cannot be read: `missing`, or the server's words. None: it can."""
-    database, name = map(_quoted, table.split(".", 1))
     try:
-        rows(connection, f"SELECT 1 FROM {database}.{name} LIMIT 0")
+        rows(connection, f"SELECT 1 FROM {quoted_table(table)} LIMIT 0")
     except SourceRefused as error:
         return "missing" if server_error_number(error) in (NO_SUCH_TABLE, NO_SUCH_DATABASE) else error.message
     return None

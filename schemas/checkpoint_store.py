@@ -1,4 +1,4 @@
-"""Where a checkpoint is kept: a local file, or a Cloud Storage object. The only module that imports that client."""
+"""Where a checkpoint is kept: a local file, or a Cloud Storage object."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from schemas.checkpoint import NEW_START, Checkpoint, parse_checkpoint
+from schemas.cloud_storage import storage_client
 from schemas.errors import CheckpointError, CheckpointUnavailable
 
 if TYPE_CHECKING:
@@ -147,11 +148,7 @@ class CheckpointObject(CheckpointStore):
         if not bucket or not name:
             raise CheckpointError(f"checkpoint {url}: must be gs://bucket/object")
         self.where = url
-        if client is None:
-            from google.cloud import storage  # type: ignore[import-untyped]
-
-            client = storage.Client()
-        self._blob = client.bucket(bucket).blob(name)
+        self._blob = (client or storage_client()).bucket(bucket).blob(name)
         self._generation = 0
 
     def read(self) -> Checkpoint | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import os
 import re
@@ -42,6 +43,9 @@ RESERVED_TABLES = frozenset(
         *("loads", "load_chunks"),
         *("ltv_monthly", "ltv_cohorts", "ltv_cohorts_by_segment", "order_first_purchase", "product_stats"),
         *("product_top_country", "payment_reconciliation", "freshness", "cohort_changes", "rolled_up"),
+        *("counted_refunds", "orders_before", "refunds_before", "rollup_before", "mapped_roles"),
+        *("marks", "stored_orders"),
+        *("order_facts", "item_facts", "charge_facts", "order_segments", "customer_segments", "mapped_segments"),
     }
 )
 """Names in the warehouse that no mirrored table may take."""
@@ -205,6 +209,27 @@ def _address(value: object) -> object:
     return SourceAddress.parse(value) if isinstance(value, str) else value
 
 
+def _span(value: object) -> object:
+    """`15m`, `2h`, `1d`, or 0, as a span of time."""
+    if isinstance(value, dt.timedelta):
+        return value
+    match = re.fullmatch(r"(\d{1,6})\s*([mhd])?", str(value).strip())
+    if isinstance(value, bool) or match is None or not (match[2] or int(match[1]) == 0):
+        raise ValueError("must be a number of minutes, hours or days, such as 15m, 2h or 1d, or 0")
+    return dt.timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[match[2] or "m"]: int(match[1])})
+
+
+def _stale_at_most(value: dt.timedelta) -> dt.timedelta:
+    if value > MAX_STALENESS:
+        raise ValueError("may be 24h at most")
+    return value
+
+
+MAX_STALENESS = dt.timedelta(hours=24)
+Staleness = Annotated[dt.timedelta, BeforeValidator(_span), AfterValidator(_stale_at_most)]
+Location = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{1,40}$")]
+
+
 def _warehouse(value: str) -> str:
     kind, _, rest = value.partition(":")
     if kind not in ("duckdb", "bigquery") or not rest:
@@ -231,6 +256,9 @@ class ShopConfig(Model):
     subscription: TopicId = "ltv"
     checkpoint: Annotated[str, StringConstraints(min_length=1)] = "checkpoint.json"
     warehouse: Annotated[str, AfterValidator(_warehouse)] | None = None
+    location: Location | None = None
+    max_staleness: Staleness = dt.timedelta(minutes=15)
+    partition: Literal["month", "none"] = "none"
     time_zone: Zone
     currency: Currency | None = None
     currencies: dict[str | int, Currency] | None = None
@@ -275,12 +303,8 @@ class ShopConfig(Model):
 
     @functools.cached_property
     def guest_values(self) -> frozenset[str]:
+        """Beside NULL, which always is one: nobody can be followed through it."""
         return frozenset(text for text in map(comparable, self.guests) if text is not None)
-
-    def is_guest(self, customer_id: object) -> bool:
-        """NULL is always a guest: nobody can be followed through it."""
-        text = comparable(customer_id)
-        return text is None or text in self.guest_values
 
     def published(self, table: str, columns: list[str]) -> list[str]:
         """Which of a source table's columns leave the database, in the table's order.

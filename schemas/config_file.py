@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from schemas.cloud_storage import is_object_url, read_object
 from schemas.config import DATE_COLUMNS, RESERVED_TABLES, ROLE_COLUMNS, Condition, RoleTable, ShopConfig
 from schemas.errors import ConfigError
 from schemas.presets import presets, read_preset
@@ -23,8 +24,11 @@ CONFIG_LIMIT_BYTES = 1_000_000
 def load_config(path: str | Path) -> ShopConfig:
     """Reads and validates a shop.yaml.
 
-    Relative paths in it are relative to its folder. Raises ConfigError with every problem, each with file and line.
+    Relative paths in it are relative to its folder, or to the current one where it is gs://bucket/object: then it may
+    hold no password. Raises ConfigError with every problem, each with file and line.
     """
+    if is_object_url(str(path)):
+        return _load_object(str(path))
     path = Path(path)
     try:
         if path.stat().st_size > CONFIG_LIMIT_BYTES:
@@ -37,6 +41,23 @@ def load_config(path: str | Path) -> ShopConfig:
     except UnicodeDecodeError as error:
         raise ConfigError([f"is not UTF-8 at byte {error.start}"], source=str(path)) from error
     return parse_config(text, source=str(path), folder=path.resolve().parent)
+
+
+def _load_object(url: str) -> ShopConfig:
+    data = read_object(url, CONFIG_LIMIT_BYTES)
+    if len(data) > CONFIG_LIMIT_BYTES:
+        raise ConfigError([f"larger than {CONFIG_LIMIT_BYTES:,} bytes"], source=url)
+    try:
+        config = parse_config(data.decode("utf-8"), source=url)
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"is not UTF-8 at byte {error.start}"], source=url) from error
+    if config.source and config.source.password.get_secret_value():
+        raise ConfigError(
+            ["source: holds a password, which everybody may read who may read the bucket"],
+            source=url,
+            hint="take it out; the worker finds it in MYSQL_PASSWORD or password_file, the pipeline needs none",
+        )
+    return config
 
 
 def parse_config(text: str, *, source: str = "shop.yaml", folder: Path | None = None) -> ShopConfig:

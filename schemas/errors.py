@@ -7,6 +7,8 @@ LtvError
 │   │   └── ReplicaLags          a replica that is read from is far behind the tailed server
 │   ├── TableAltered             a table was altered while it was read
 │   ├── TopicUnavailable         Pub/Sub did not take or give messages
+│   ├── CloudUnavailable         a service that `deploy` sets up did not answer
+│   ├── JobUnavailable           Dataflow did not answer when a job was handed to it
 │   └── WarehouseUnavailable     the warehouse, or the process that holds its file, went away
 └── Terminal
     ├── ConfigError              shop.yaml; every problem at once
@@ -31,7 +33,9 @@ LtvError
     ├── IncidentInBinlog         the server itself lost events
     ├── CheckpointError          the checkpoint cannot be read, or is not ours
     ├── TopicRefused             a missing topic or subscription, or no permission
-    ├── WarehouseError           not a DuckDB file, locked, read-only
+    ├── DeployRefused            something in the way that `deploy` must not change, or no permission
+    ├── JobRefused               Dataflow did not take the job
+    ├── WarehouseError           not a DuckDB file, locked, read-only; what BigQuery refuses
     │   └── SettingsChanged      derived with other settings: load the warehouse anew
     ├── ExtractRefused           a CSV extract that does not fit shop.yaml, or lines of it that do not
     ├── IncompleteLoad           rows that a batch could not load; all others are
@@ -101,8 +105,16 @@ class TopicUnavailable(Transient):
     """Pub/Sub did not answer, or asked to try again."""
 
 
+class CloudUnavailable(Transient):
+    """A service of Google Cloud did not answer, or asked to try again, while something was set up."""
+
+
 class CheckpointUnavailable(Transient):
     """The checkpoint's store did not answer, or asked to try again."""
+
+
+class JobUnavailable(Transient):
+    """Dataflow did not answer, or asked to try again; it may have taken the job."""
 
 
 class WarehouseUnavailable(Transient):
@@ -208,6 +220,14 @@ class CheckpointError(Terminal):
 
 class TopicRefused(Terminal):
     """Topic or subscription missing, or not permitted."""
+
+
+class DeployRefused(Terminal):
+    """What is there cannot be made what it must be, or may not be by us."""
+
+
+class JobRefused(Terminal):
+    """A job that Dataflow did not take, or whose description it could not be given."""
 
 
 class WarehouseError(Terminal):

@@ -15,8 +15,21 @@ import pymysql
 import pytest
 
 from demo.servers import MariaDB, PubSubEmulator, ensure_mariadb
+from tests.bigquery.server import BigQueryServer
+from tests.scheduling import check_names, scheduling
 
 SERVER_IDS = count(random.SystemRandom().randrange(10_000, 4_000_000_000))
+LONG = bool(os.environ.get("LONG_TESTS"))
+"""Whether tests that repeat something do so as often as they did when they were written; see `make test-long`."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    return scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    check_names(items)
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,23 @@ def pubsub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PubSubEmulator]
     with PubSubEmulator(tmp_path_factory.mktemp("pubsub")) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PUBSUB_EMULATOR_HOST", running.host)
         yield running
+
+
+@pytest.fixture(scope="session")
+def bigquery_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BigQueryServer]:
+    """One for the session; see `bigquery`."""
+    with BigQueryServer(tmp_path_factory.mktemp("bigquery")) as running:
+        yield running
+
+
+@pytest.fixture
+def bigquery(bigquery_server: BigQueryServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryServer]:
+    """The server that stands in for BigQuery, named by the environment, with a `dataset` of the test's own and nothing
+    that goes wrong."""
+    for name, value in bigquery_server.environment.items():
+        monkeypatch.setenv(name, value)
+    with bigquery_server.fresh():
+        yield bigquery_server
 
 
 @pytest.fixture

@@ -43,8 +43,14 @@ IMPORTERS = {
     },
     "google.pubsub_v1": {"schemas/topic.py"},
     "google.cloud.pubsub_v1": set(),
+    "google.cloud.bigquery": {"pipeline/bigquery/client.py"},
+    "google.cloud.bigquery_storage": set(),
+    "google.cloud.bigquery_storage_v1": {"pipeline/bigquery/append_client.py"},
+    "google.cloud.bigquery_datatransfer_v1": {"pipeline/deploy/schedules.py"},
+    "google.cloud.monitoring_v3": {"pipeline/deploy/alarm.py"},
     "duckdb": {"pipeline/session.py"},
     "sqlglot": {"pipeline/google_sql.py", "pipeline/verify/shop_sql.py"},
+    "google.cloud.storage": {"schemas/cloud_storage.py"},
     "yaml": {"schemas/config_file.py", "schemas/presets.py"},
 }
 """Outside client → the modules that may import it, types included."""

@@ -13,17 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.changes import DeadRow
-from pipeline.duckdb_warehouse import DuckDBWarehouse
 from pipeline.extract.files import named_table
 from pipeline.output import decimal_text
 from pipeline.rederive.derivation import Derivation, differences
+from pipeline.rederive.places import Staged, opened
 from pipeline.rederive.role import Role, problem_of_types, role_of, untold
 from pipeline.rederive.rows import Findings, RowsAnew
-from pipeline.rederive.staging import Staging, open_alone
 from pipeline.source_kinds import parse_kinds, setting_name
-from pipeline.warehouse import StoredTable
+from pipeline.warehouse import StoredTable, Warehouse
 from schemas.config import ShopConfig
-from schemas.errors import ConfigError, SettingsChanged, WarehouseError
+from schemas.errors import SettingsChanged, WarehouseError
 from schemas.tables import RAW
 
 LOG = logging.getLogger(__name__)
@@ -56,25 +55,27 @@ def rederive(config: ShopConfig, *, reload: Sequence[str] = (), dry_run: bool = 
     Raises SettingsChanged naming them; then nothing has changed.
     """
     config.need("warehouse")
-    kind, _, path = str(config.warehouse).partition(":")
-    if kind != "duckdb":
-        raise ConfigError(["warehouse: bigquery: is not built yet"])
     emptied = {named_table(name, config) for name in reload}
-    with contextlib.closing(open_alone(path, LOG.warning)) as warehouse:
+    place = opened(config, LOG.warning)
+    with contextlib.closing(place.warehouse) as warehouse:
         kept = warehouse.recall("derivation")
         if kept is None:
             return Rederived()
         old, new = Derivation.parse(kept), Derivation.of(config)
         done = Rederived(differences(old, new))
         if done.differing or emptied:
-            _derive(_Run(config, warehouse, old, new, emptied, done), dry_run)
+            if not dry_run:
+                place.hold()
+            with warehouse.fresh():
+                _derive(_Run(config, warehouse, place.staging(), old, new, emptied, done), dry_run)
         return done
 
 
 @dataclass(frozen=True)
 class _Run:
     config: ShopConfig
-    warehouse: DuckDBWarehouse
+    warehouse: Warehouse
+    staging: Staged
     old: Derivation
     new: Derivation
     emptied: set[str]
@@ -87,7 +88,7 @@ def _derive(run: _Run, dry_run: bool) -> None:
     emptied = {role: table.name for role, table in run.new.tables.items() if table.name in run.emptied}
     added = {table.name for role, table in run.new.tables.items() if role not in run.old.tables and role not in stored}
     run.done.load_again += sorted({*emptied.values(), *added})
-    staging = Staging(run.warehouse)
+    staging = run.staging
     now = dt.datetime.now(dt.timezone.utc)
     staging.begin(roles)
     adopted = False
@@ -117,7 +118,7 @@ def _roles(run: _Run, stored: Mapping[str, StoredTable]) -> list[Role]:
             extract: parse_kinds(run.warehouse.recall(setting_name(name, extract=extract))) for extract in (False, True)
         }
         role = role_of(name, run.old, run.new, stored[name], kinds)
-        reasons = list(untold(role))
+        reasons = [*untold(role), *run.staging.untold(role)]
         if not reasons and (problem := problem_of_types(role)):
             reasons.append(problem)
         if reasons:
@@ -139,7 +140,7 @@ def _cannot_tell(problems: Mapping[str, str]) -> SettingsChanged:
     )
 
 
-def _stage(run: _Run, roles: Sequence[Role], staging: Staging, now: dt.datetime) -> list[DeadRow]:
+def _stage(run: _Run, roles: Sequence[Role], staging: Staged, now: dt.datetime) -> list[DeadRow]:
     """Rows and entries anew, beside the old ones. Returns dead letters. Raises SettingsChanged, WarehouseError."""
     floors = _floors(run.warehouse)
     run.done.before = _months(run.warehouse)
@@ -179,12 +180,12 @@ def _refuse_many(role: Role, findings: Findings) -> None:
         )
 
 
-def _floors(warehouse: DuckDBWarehouse) -> dict[str, str]:
+def _floors(warehouse: Warehouse) -> dict[str, str]:
     with warehouse.query(f"SELECT `table`, _sequence FROM {RAW}.floors") as reader:
         return {row["table"]: row["_sequence"] for row in reader.read_all().to_pylist()}
 
 
-def _months(warehouse: DuckDBWarehouse) -> Months:
+def _months(warehouse: Warehouse) -> Months:
     sql = "SELECT purchase_month, COUNT(*) AS entries, SUM(amount) AS amount FROM ltv_entries GROUP BY purchase_month"
     with warehouse.query(sql) as reader:
         return {row["purchase_month"]: (row["entries"], row["amount"]) for row in reader.read_all().to_pylist()}

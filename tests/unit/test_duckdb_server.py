@@ -89,6 +89,20 @@ def test_a_large_result_is_streamed(path: str, holder: DuckDBWarehouse) -> None:
     there.close()
 
 
+@pytest.mark.parametrize("batches", [0, 1])
+def test_a_result_that_is_not_read_to_its_end_is_not_taken_for_the_next(
+    path: str, holder: DuckDBWarehouse, batches: int
+) -> None:
+    there = RemoteSession(path)
+    with there.read(Statement("SELECT range AS n FROM range(500000)")) as reader:
+        for _ in range(batches):
+            reader.read_next_batch()
+    with pytest.raises(ZeroDivisionError), there.read(Statement("SELECT range AS n FROM range(500000)")):
+        raise ZeroDivisionError
+    assert there.run([Statement("SELECT 7 AS seven")]).read_all().to_pylist() == [{"seven": 7}]
+    there.close()
+
+
 def test_large_input_and_parameters_travel(path: str, holder: DuckDBWarehouse) -> None:
     there = RemoteSession(path)
     rows = pa.table({"n": range(300_000)})

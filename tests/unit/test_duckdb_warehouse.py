@@ -343,3 +343,18 @@ def test_a_result_is_read_while_another_is_written(tmp_path: Any) -> None:
         assert reader.read_all().num_rows == 1, "a reader sees the commit before it began"
     assert len(rows(warehouse, STATUS)) == 2
     warehouse.close()
+
+
+def test_a_column_that_is_added_between_the_rows_of_one_group() -> None:
+    """DuckDB commits no rows that came before an ALTER of the same transaction: it comes before them."""
+    warehouse, config = memory(), shop()
+    apply(warehouse, config, orders(event("c", order(1), 1)))
+    wider = schema("shop.orders", {**ORDER_COLUMNS, "note": "varchar"})
+    group = [
+        message(ORDERS, event("u", order(1, status="shipped"), 2), event("c", order(2), 3)),
+        message(wider, event("u", order(1, note="gift"), 4)),
+        message(ORDERS, event("c", order(3), 5)),
+    ]
+    apply(warehouse, config, *group)
+    assert texts(warehouse, "SELECT id, note FROM orders ORDER BY id") == ["1 gift", "2 -", "3 -"]
+    assert len(rows(warehouse, "SELECT id FROM orders_history")) == 5

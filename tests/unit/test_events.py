@@ -201,7 +201,7 @@ def test_tagged_gtid_that_is_none(fields: bytes, words: str) -> None:
 def test_mariadb_gtid() -> None:
     found = parse(event(162, struct.pack("<QIB", 77, 3, 1 | 32) + bytes(6), server_id=9))
     assert isinstance(found, events.MariadbGtid)
-    assert (found.text, found.standalone, found.is_ddl, found.prepared_xid) == ("3-9-77", True, True, "")
+    assert (found.text, found.standalone, found.prepared_xid) == ("3-9-77", True, "")
 
 
 XA_OF_MARIADB = {
