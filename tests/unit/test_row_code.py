@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from binlog_worker.decoding import row_code
@@ -114,6 +114,7 @@ def tables(draw: Any) -> tuple[TableLayout, list[int], bytes, list[list[Any]]]:
     return TableLayout("shop", "orders", tuple(columns), (keep[0],), False, True), keep, images, expected
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine a draw may stand still
 @given(tables(), st.integers(0, 9))
 def test_as_the_single_decoders(table: Any, before: int) -> None:
     layout, keep, images, expected = table
@@ -132,6 +133,7 @@ def test_as_the_single_decoders(table: Any, before: int) -> None:
     assert fewer == expected[:-1], "a row that was cut off must not come"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tables())
 def test_patterns_without_code_of_their_own(table: Any) -> None:
     layout, keep, images, expected = table
