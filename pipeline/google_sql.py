@@ -35,7 +35,7 @@ def to_duckdb(sql: str) -> str:
         for side in ("this", "expression"):
             if isinstance(division.args[side], exp.Binary):
                 division.set(side, exp.paren(division.args[side], copy=False))
-        if all(_is_numeric(division.args[side]) for side in ("this", "expression")):
+        if any(_is_numeric(division.args[side]) for side in ("this", "expression")):
             for side in ("this", "expression"):  # whole numbers of a billionth: DuckDB makes doubles of decimals
                 division.set(side, _billionths(division.args[side]))
         around = exp.Paren()
@@ -46,23 +46,28 @@ def to_duckdb(sql: str) -> str:
             date = exp.Cast(to=exp.DataType.build("DATE"))
             moved.replace(date)
             date.set("this", moved)
-    for product in list(tree.find_all(exp.Anonymous)):
-        if product.name.upper() == "SAFE_MULTIPLY":
-            factors = [exp.paren(factor, copy=False) for factor in product.expressions]
-            product.replace(exp.Anonymous(this="TRY", expressions=[exp.Mul(this=factors[0], expression=factors[1])]))
+    for product in list(tree.find_all(exp.SafeMultiply)):
+        factors = [exp.paren(factor, copy=False) for factor in (product.this, product.expression)]
+        product.replace(exp.Anonymous(this="TRY", expressions=[exp.Mul(this=factors[0], expression=factors[1])]))
     _texts_of_values(tree)
     return tree.sql(dialect="duckdb")
 
 
 def _is_numeric(value: exp.Expression) -> bool:
-    return isinstance(value, exp.Cast) and value.to.this == exp.DType.DECIMAL
+    """Whether an operand is a NUMERIC: by a CAST that says so, as nothing else here knows of types."""
+    if isinstance(value, exp.Cast):
+        return bool(value.to.this == exp.DType.DECIMAL)
+    if isinstance(value, exp.Paren | exp.Neg | exp.Abs | exp.Add | exp.Sub | exp.Mul):
+        return any(_is_numeric(part) for part in value.iter_expressions())
+    return False
 
 
-def _billionths(value: exp.Cast) -> exp.Expression:
+def _billionths(value: exp.Expression) -> exp.Expression:
     """A NUMERIC as how many billionths it is: the whole and the rest apart, for its type holds no more digits."""
+    numeric = exp.Cast(this=value.copy(), to=exp.DataType.build("DECIMAL(38, 9)", dialect="duckdb"))
     template = sqlglot.parse_one("CAST(TRUNC(x) AS INT128) * 1000000000 + CAST((x - TRUNC(x)) * 1000000000 AS INT128)")
     for column in list(template.find_all(exp.Column)):
-        column.replace(value.copy())
+        column.replace(numeric.copy())
     return exp.paren(template, copy=False)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from pipeline.changes import Changes
+from pipeline.facts import before_views, fact_views
 from pipeline.rollup import rollup, rollup_queries
 from pipeline.warehouse import Warehouse
 from schemas.config import ShopConfig
@@ -45,8 +46,8 @@ def config_of(case: dict[str, Any]) -> ShopConfig:
     return shop(tables=roles, **more)
 
 
-def rolled_up_case(case: dict[str, Any], warehouse: Warehouse) -> None:
-    """Applies the changes of a case to an empty warehouse and rolls it up."""
+def rolled_up_case(case: dict[str, Any], warehouse: Warehouse, *, all_tables: bool = True) -> None:
+    """Applies the changes of a case to an empty warehouse and rolls it up; or only the tables that the case names."""
     config = config_of(case)
     words, first = [*case["changes"], *case.get("then", [])], len(case["changes"])
     messages = by_words(words, case.get("currencies", False), instants=case.get("instants", False))
@@ -54,7 +55,18 @@ def rolled_up_case(case: dict[str, Any], warehouse: Warehouse) -> None:
     if "then" in case:
         rollup(warehouse, config, case.get("first_as_of", case["as_of"]))
         _apply(warehouse, decode(config, *messages[first:]))
-    rollup(warehouse, config, case["as_of"])
+    if all_tables or "then" in case:
+        rollup(warehouse, config, case["as_of"])
+    else:
+        _roll_up_named(case, warehouse, config)
+
+
+def _roll_up_named(case: dict[str, Any], warehouse: Warehouse, config: ShopConfig) -> None:
+    named = " ".join(case["expect"])
+    queries = [(table, sql) for table, sql in rollup_queries() if table in named]
+    views = [*fact_views(config, warehouse.raw_tables()), *before_views(False)]
+    warehouse.replace_views([(view, sql) for view, sql in views if any(view in query for _, query in queries)])
+    warehouse.replace_tables(queries, {"as_of": case["as_of"]})
 
 
 def _apply(warehouse: Warehouse, changes: Changes) -> None:

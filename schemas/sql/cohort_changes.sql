@@ -46,38 +46,26 @@ sales AS (
 touched_customers AS (
   SELECT customer_id
   FROM (
-    SELECT orders.customer_id
-    FROM orders_before AS orders
-    JOIN touched_orders ON touched_orders.order_id = orders.order_id
+    SELECT customer_id FROM orders_before WHERE order_id IN (SELECT order_id FROM touched_orders)
     UNION ALL
-    SELECT sales.customer_id
-    FROM sales
-    JOIN touched_orders ON touched_orders.order_id = sales.order_id
+    SELECT customer_id FROM sales WHERE order_id IN (SELECT order_id FROM touched_orders)
   ) AS touched
   WHERE customer_id IS NOT NULL
   GROUP BY customer_id
 ),
 orders_then AS (
-  SELECT
-    orders.order_id, orders.customer_id, orders.cohort_month, orders.month_number, orders.currency, orders.amount
-  FROM orders_before AS orders
-  JOIN touched_customers ON touched_customers.customer_id = orders.customer_id
+  SELECT order_id, customer_id, cohort_month, month_number, currency, amount
+  FROM orders_before
+  WHERE customer_id IN (SELECT customer_id FROM touched_customers)
   UNION ALL
-  SELECT
-    orders.order_id, orders.customer_id, orders.cohort_month, orders.month_number, orders.currency, orders.amount
-  FROM orders_before AS orders
-  JOIN touched_orders ON touched_orders.order_id = orders.order_id
-  WHERE orders.customer_id IS NULL
+  SELECT order_id, customer_id, cohort_month, month_number, currency, amount
+  FROM orders_before
+  WHERE customer_id IS NULL AND order_id IN (SELECT order_id FROM touched_orders)
 ),
 sales_now AS (
-  SELECT sales.*
-  FROM sales
-  JOIN touched_customers ON touched_customers.customer_id = sales.customer_id
+  SELECT * FROM sales WHERE customer_id IN (SELECT customer_id FROM touched_customers)
   UNION ALL
-  SELECT sales.*
-  FROM sales
-  JOIN touched_orders ON touched_orders.order_id = sales.order_id
-  WHERE sales.customer_id IS NULL
+  SELECT * FROM sales WHERE customer_id IS NULL AND order_id IN (SELECT order_id FROM touched_orders)
 ),
 first_purchases AS (
   SELECT customer_id, MIN(purchase_month) AS cohort_month
