@@ -102,6 +102,7 @@ SELECT
   CASE
     WHEN COALESCE(amount, 0) = 0 THEN NULL
     WHEN difference = 0 THEN 0
+    WHEN difference = amount THEN 100
     ELSE SIGN(difference)
       * DIV(CAST(ABS(difference) * 20000 + ABS(amount) AS NUMERIC), CAST(ABS(amount) * 2 AS NUMERIC))
       * CAST('0.01' AS NUMERIC)

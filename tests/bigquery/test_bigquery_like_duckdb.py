@@ -30,6 +30,7 @@ from tests.builders import (
     sequence,
     shop,
 )
+from tests.conftest import LONG
 from tests.rollup_cases import CASES, config_of, found_and_expected, rolled_up_case
 
 ANY_TYPE = {
@@ -114,10 +115,19 @@ def test_every_table_is_the_same(bigquery: BigQueryServer, groups: str) -> None:
         assert not any(table.changes.mixed for table in bigquery.tables.of("local-shop", f"{bigquery.dataset}_raw"))
 
 
-def test_every_case_of_the_rollup(bigquery: BigQueryServer) -> None:
-    """Each on both engines, and as the case says; those of shops that are configured alike in one dataset."""
+INEXACT = ("product_stats: the price is rounded half away from zero",)
+"""Cases that the emulator cannot have right: it divides NUMERIC as floats."""
+
+
+def test_cases_of_the_rollup(bigquery: BigQueryServer) -> None:
+    """On both engines, and as the case says; those of shops that are configured alike in one dataset. Each takes many
+    statements, so of each table every fourth case is run, and all where LONG_TESTS is set."""
     alike: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    numbers: dict[str, int] = {}
     for name, case in CASES:
+        numbers[name.split(":")[0]] = number = numbers.get(name.split(":")[0], -1) + 1
+        if name.startswith(INEXACT) or not (LONG or number % 4 == 0):
+            continue
         alike.setdefault(config_of(case).model_dump_json(), []).append((name, case))
     failed = []
     for cases in alike.values():
