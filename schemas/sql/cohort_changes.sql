@@ -41,7 +41,7 @@ touched_orders AS (
 sales AS (
   SELECT order_id, customer_id, purchase_month, purchase_date, currency, amount
   FROM ltv_entries
-  WHERE kind = 'sale' AND purchase_date <= @as_of
+  WHERE kind = 'sale' AND purchase_date <= @as_of AND EXISTS (SELECT 1 FROM previous)
 ),
 touched_customers AS (
   SELECT customer_id

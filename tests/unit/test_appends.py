@@ -401,7 +401,8 @@ def test_no_credentials_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 PROCESS = """
-import queue, sys, threading
+import queue, signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so its children
 sys.path.insert(0, {root!r})
 from pipeline.bigquery.append_requests import requests
 from tests.unit.test_appends import AppendClient, Appends, DATASET, rows
@@ -427,7 +428,7 @@ def test_a_process_ends_though_the_server_never_answers(server: AppendServer, th
         until(lambda: server.seen, 30)
         if status:
             process.send_signal(signal.SIGINT)
-        _, errors = process.communicate("\n", timeout=10)
+        _, errors = process.communicate("\n", timeout=30)
     finally:
         process.kill()
         gate.set()
