@@ -17,6 +17,7 @@ import pymysql
 
 from demo import tables
 from demo.assortment import COUNTRIES, draw_basket, draw_customer, total_cents, weighted
+from demo.probe import FIRST_ID
 from demo.tables import TIME_ZONE, Row, Transaction, money, write
 
 REMEMBERED = 2000  # orders that may still change
@@ -48,13 +49,16 @@ class Traffic:
 
     @classmethod
     def on(cls, connection: pymysql.connections.Connection[Any], seed: int, zone: str = TIME_ZONE) -> Traffic:
-        """Goes on where the selected database stands: above its highest ids, with its latest orders."""
+        """Goes on where the selected database stands: above its highest ids but the probe's, with its latest orders."""
         with connection.cursor() as cursor:
             next_ids = {}
             for name in tables.TABLES:
-                cursor.execute(f"SELECT COALESCE(MAX(id), 0) + 1 FROM {name}")
+                cursor.execute(f"SELECT COALESCE(MAX(id), 0) + 1 FROM {name} WHERE id < {FIRST_ID}")
                 next_ids[name] = int(cursor.fetchall()[0][0])
-            cursor.execute(f"SELECT id, status, amount, order_date FROM orders ORDER BY id DESC LIMIT {REMEMBERED}")
+            cursor.execute(
+                f"SELECT id, status, amount, order_date FROM orders WHERE id < {FIRST_ID}"
+                f" ORDER BY id DESC LIMIT {REMEMBERED}"
+            )
             orders = [KnownOrder(key, status, int(amount * 100), day) for key, status, amount, day in cursor.fetchall()]
         connection.commit()
         return cls(Random(seed), next_ids, orders[::-1], zone)
