@@ -25,6 +25,7 @@ from pipeline.google_sql import to_duckdb
 from pipeline.layout import Layout, stored_columns
 from pipeline.session import LocalSession, Statement, WarehouseLocked
 from pipeline.source_kinds import SourceKinds
+from pipeline.stored_letters import stored_letters
 from pipeline.warehouse import Applied, Scanned, StoredLoad, StoredTable, Waiting
 from schemas.columns import STRING
 from schemas.config import ShopConfig
@@ -316,26 +317,7 @@ class DuckDBWarehouse:
         return None
 
     def dead_letters(self, table: str | None = None) -> list[DeadRow]:
-        where = 'WHERE "table" = $table' if table else ""
-        statement = Statement(
-            f"SELECT * FROM raw.dead_letters {where} ORDER BY received_at, message_id, line",
-            {"table": table} if table else {},
-        )
-        with self.session.read(statement) as reader:
-            rows = reader.read_all().to_pylist()
-        return [
-            DeadRow(
-                row["message_id"],
-                row["line"],
-                row["table"],
-                row["reason"],
-                row["error"],
-                row["data"],
-                row["schema_line"],
-                json.loads(row["attributes"]),
-            )
-            for row in rows
-        ]
+        return stored_letters(self.query, table)
 
     def forget_dead_letters(self, letters: Sequence[DeadRow]) -> None:
         if letters:

@@ -7,7 +7,6 @@ noted as arrived only after all that came of it is confirmed: killed in between,
 from __future__ import annotations
 
 import datetime as dt
-import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,7 @@ from pipeline.bigquery.tables import RawTables
 from pipeline.changes import Changes, DeadRow, Load
 from pipeline.derivation import check_derivation
 from pipeline.source_kinds import SourceKinds
+from pipeline.stored_letters import stored_letters
 from pipeline.warehouse import Applied, Scanned, StoredLoad, StoredTable
 from schemas.config import ShopConfig
 from schemas.errors import WarehouseError
@@ -247,23 +247,7 @@ class BigQueryWarehouse:
         return Scanned(size=self.client.bytes_scanned)
 
     def dead_letters(self, table: str | None = None) -> list[DeadRow]:
-        where = "WHERE `table` = @table" if table else ""
-        sql = f"SELECT * FROM raw.dead_letters {where} ORDER BY received_at, message_id, line"
-        with self.query(sql, {"table": table} if table else None) as reader:
-            rows = [row for batch in reader for row in batch.to_pylist()]
-        return [
-            DeadRow(
-                row["message_id"],
-                row["line"],
-                row["table"],
-                row["reason"],
-                row["error"],
-                row["data"],
-                row["schema_line"],
-                json.loads(row["attributes"]),
-            )
-            for row in rows
-        ]
+        return stored_letters(self.query, table)
 
     def forget_dead_letters(self, letters: Sequence[DeadRow]) -> None:
         keys = [(letter.message_id, letter.line) for letter in letters]
