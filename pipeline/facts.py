@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pipeline.google_names import quoted, text
 from pipeline.layout import raw_names
 from pipeline.warehouse import StoredTable, Warehouse
 from schemas.columns import BOOL, DATE, INT64, MONEY, STRING, TIMESTAMP, ColumnType, Kind
@@ -126,7 +127,7 @@ def fact_views(config: ShopConfig, raw: Mapping[str, StoredTable]) -> list[tuple
     """(view, GoogleSQL) of every fact view. `raw`: raw table → its columns as they are stored."""
     columns = {role: raw[role].columns for role in config.tables if role in raw}
     charges = [_charges(role, columns[role]) for role in ("charges", "refunds") if role in columns]
-    roles = [f"SELECT {_literal(role)} AS role" for role in config.tables]
+    roles = [f"SELECT {text(role)} AS role" for role in config.tables]
     parts = {
         "order_facts": [_orders(columns["orders"])] if "orders" in columns else [],
         "item_facts": [_items(columns["order_items"])] if "order_items" in columns else [],
@@ -137,13 +138,13 @@ def fact_views(config: ShopConfig, raw: Mapping[str, StoredTable]) -> list[tuple
         if "orders" in columns
         else [],
         "mapped_roles": roles,
-        "mapped_segments": [f"SELECT {_literal(name)} AS segment" for name in segment_names(config)],
+        "mapped_segments": [f"SELECT {text(name)} AS segment" for name in segment_names(config)],
     }
     return [(view, "\nUNION ALL\n".join(parts[view]) or empty(shape)) for view, shape in FACTS.items()]
 
 
 def empty(columns: Mapping[str, ColumnType]) -> str:
-    shape = (f"CAST(NULL AS {kind.bigquery()}) AS {_quoted(name)}" for name, kind in columns.items())
+    shape = (f"CAST(NULL AS {kind.bigquery()}) AS {quoted(name)}" for name, kind in columns.items())
     return f"SELECT {', '.join(shape)} LIMIT 0"
 
 
@@ -163,7 +164,7 @@ def _charges(role: str, columns: Mapping[str, ColumnType]) -> str:
         f"SELECT {charge_id} AS charge_id, entries.origin, entries.order_id, entries.occurred_at AS charged_at,"
         " entries.purchase_date AS charged_on, entries.amount, entries.currency"
         f" FROM {role} AS stored JOIN raw.ltv_entries AS entries"
-        f" ON {_same(charge_id, columns)} WHERE entries.origin = {_literal(role)}"
+        f" ON {_same(charge_id, columns)} WHERE entries.origin = {text(role)}"
     )
 
 
@@ -215,7 +216,7 @@ def _customer_segment_names(config: ShopConfig) -> dict[str, str]:
 
 def _order_segments(config: ShopConfig, columns: Mapping[str, ColumnType]) -> list[str]:
     return [
-        f"SELECT {_text('id', columns)} AS order_id, {_literal(name)} AS segment, {_text(name, columns)} AS value"
+        f"SELECT {_text('id', columns)} AS order_id, {text(name)} AS segment, {_text(name, columns)} AS value"
         " FROM orders AS stored"
         for name in (dict.fromkeys(config.segments) if columns else ())
     ]
@@ -228,7 +229,7 @@ def _customer_segments(config: ShopConfig, columns: Mapping[str, ColumnType]) ->
         return []
     names = raw_names(sorted(definition.named_columns()), definition)
     return [
-        f"SELECT TRIM({_text('id', columns)}) AS customer_id, {_literal(segment)} AS segment,"
+        f"SELECT TRIM({_text('id', columns)}) AS customer_id, {text(segment)} AS segment,"
         f" {_text(names[name], columns)} AS value FROM customers AS stored"
         for name, segment in _customer_segment_names(config).items()
     ]
@@ -239,7 +240,7 @@ def _text(name: str, columns: Mapping[str, ColumnType]) -> str:
     kind = columns.get(name)
     if kind is None:
         return "CAST(NULL AS STRING)"
-    value = f"stored.{_quoted(name)}"
+    value = f"stored.{quoted(name)}"
     if kind.kind is Kind.STRING:
         return value
     if kind.kind is Kind.BYTES:
@@ -255,7 +256,7 @@ def _text(name: str, columns: Mapping[str, ColumnType]) -> str:
 
 def _number(name: str, columns: Mapping[str, ColumnType]) -> str:
     """A column as NUMERIC; NULL where there is none, or none that NUMERIC holds. A FLOAT64 by its shortest digits."""
-    kind, value = columns.get(name), f"stored.{_quoted(name)}"
+    kind, value = columns.get(name), f"stored.{quoted(name)}"
     if kind is None:
         return "CAST(NULL AS NUMERIC)"
     if kind.kind is Kind.INT64 or (kind.kind is Kind.DECIMAL and kind.precision - kind.scale <= 29):
@@ -265,11 +266,3 @@ def _number(name: str, columns: Mapping[str, ColumnType]) -> str:
     if kind.kind in (Kind.DECIMAL, Kind.STRING):
         return f"SAFE_CAST({value} AS NUMERIC)"
     return "CAST(NULL AS NUMERIC)"
-
-
-def _quoted(name: str) -> str:
-    return f"`{name}`"  # NAME_PATTERN allows no back-quote
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.bigquery.names import DatasetName, quoted
+from pipeline.bigquery.names import DatasetName
+from pipeline.google_names import quoted, text
 from pipeline.google_sql import Places, qualified, with_parameter, without_order
 from schemas.columns import ColumnType
 from schemas.rollup_tables import PLAIN, ROLLUP_STORAGE
@@ -149,9 +150,3 @@ def replace_view(dataset: DatasetName, view: str, query: str) -> str:
 def scheduled(statement: str, time_zone: str) -> str:
     """A statement for a scheduled query: `@as_of` is the local day on which it runs. `@run_date` would be UTC's."""
     return with_parameter(statement, "as_of", f"DATE(@run_time, {text(time_zone)})")
-
-
-def text(value: str) -> str:
-    """A text literal."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
-    return f"'{escaped}'"

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from pipeline.google_names import quoted
 from schemas.errors import ConfigError
 
 PREFIX = "bigquery:"
@@ -76,11 +77,6 @@ def parse_dataset(text: str, project: str | None) -> DatasetName:
     if problems or owner is None:
         raise ConfigError(problems, hint="such as `warehouse: bigquery:my-project.ltv`")
     return DatasetName(owner, dataset)
-
-
-def quoted(name: str) -> str:
-    """An identifier in GoogleSQL. A back-quote is no character of any name that comes here."""
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def column_problem(name: str) -> str | None:

@@ -22,10 +22,11 @@ from pipeline.bigquery.arrivals import JOIN_S, join_arrivals
 from pipeline.bigquery.arriving import Arriving, Written
 from pipeline.bigquery.client import BigQueryClient
 from pipeline.bigquery.loads import BigQueryLoads, Lease
-from pipeline.bigquery.names import parse_dataset, quoted
+from pipeline.bigquery.names import parse_dataset
 from pipeline.bigquery.tables import RawTables
 from pipeline.changes import Changes, DeadRow, Load
 from pipeline.derivation import check_derivation
+from pipeline.google_names import quoted
 from pipeline.source_kinds import SourceKinds
 from pipeline.stored_letters import stored_letters
 from pipeline.warehouse import Applied, Scanned, StoredLoad, StoredTable

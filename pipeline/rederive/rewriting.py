@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
-from pipeline.bigquery import ddl, own_rows
+from pipeline.bigquery import own_rows
 from pipeline.bigquery.arriving import entries_append
-from pipeline.bigquery.names import quoted
 from pipeline.bigquery.warehouse import BigQueryWarehouse
 from pipeline.changes import DeadRow, Reload
 from pipeline.entries import ENTRY_PREFIX
+from pipeline.google_names import quoted, text
 from pipeline.rederive.role import Role
 from pipeline.source_kinds import setting_name
 from pipeline.worker_letters import REDERIVED
@@ -88,7 +88,7 @@ class Rewriting:
     def _others(self) -> str:
         """Entries that no row makes: each row of a raw table makes one, whatever the settings are."""
         made = [
-            f"SELECT CONCAT({ddl.text(ENTRY_PREFIX[role.role])}, {_as_text(role)}) AS entry_id FROM raw.`{role.role}`"
+            f"SELECT CONCAT({text(ENTRY_PREFIX[role.role])}, {_as_text(role)}) AS entry_id FROM raw.`{role.role}`"
             for role in self._roles
         ]
         missing = f"WHERE entry_id NOT IN ({' UNION ALL '.join(made)})" if made else ""

@@ -14,12 +14,12 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from pipeline.google_names import quoted as name_in_warehouse
 from pipeline.verify.shop_sql import output_names, to_shop_sql
 from pipeline.verify.sides import Source, Stored
 from pipeline.verify.texts import (
     TIME_FORMAT,
     ColumnText,
-    name_in_warehouse,
     source_hash,
     source_joined,
     warehouse_hash,

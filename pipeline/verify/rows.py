@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pipeline.google_names import quoted as name_in_warehouse
 from pipeline.layout import LOCAL_DATES, Layout, LayoutColumn
 from pipeline.local_time import instant_and_date
 from pipeline.verify import floats
@@ -16,7 +17,6 @@ from pipeline.verify.texts import (
     column_text,
     is_geometry,
     is_long,
-    name_in_warehouse,
     plain_text,
     source_wall,
     zone_of,

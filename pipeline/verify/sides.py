@@ -12,8 +12,8 @@ import pyarrow as pa
 from pipeline.batch.chunks import Chunk, cut
 from pipeline.batch.stamps import Stamp, Way, stamped_read
 from pipeline.batch.ways import stamping_way
+from pipeline.google_names import quoted as name_in_warehouse
 from pipeline.verify.tables import ComparedTable, RowKey
-from pipeline.verify.texts import name_in_warehouse
 from pipeline.warehouse import Warehouse
 from schemas.checkpoint import Place
 from schemas.config import ShopConfig, read_password

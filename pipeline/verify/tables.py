@@ -11,13 +11,13 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
+from pipeline.google_names import quoted as name_in_warehouse
 from pipeline.layout import Layout
 from pipeline.verify.rows import RowText, row_texts
 from pipeline.verify.texts import (
     ColumnText,
     column_texts,
     key_texts,
-    name_in_warehouse,
     plain_text,
     source_hash,
     source_joined,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pipeline.google_names import quoted as name_in_warehouse
 from pipeline.layout import LOCAL_DATES, Layout, LayoutColumn
 from pipeline.values import arrow_type
 from pipeline.verify import floats
@@ -55,10 +56,6 @@ class StoredColumn:
 
     name: str
     type: pa.DataType | None
-
-
-def name_in_warehouse(name: str) -> str:
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def source_hash(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.bigquery.names import DatasetName, column_problem, parse_dataset, quoted, table_problem
+from pipeline.bigquery.names import DatasetName, column_problem, parse_dataset, table_problem
+from pipeline.google_names import quoted
 from schemas.errors import ConfigError
 from tests.builders import shop
 
