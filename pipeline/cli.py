@@ -273,7 +273,11 @@ def _batch(options: argparse.Namespace, config: ShopConfig, rest: list[str], liv
 
 
 def _batch_from_database(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
-    from pipeline.batch.command import BatchOptions, batch, refuse_dead
+    from pipeline.batch.log_watch import LogWatch
+
+    config.need("source", "warehouse")
+    watch = LogWatch(config, options.replica)
+    from pipeline.batch.command import BatchOptions, batch, refuse_dead  # Beam, which takes a second
 
     given = BatchOptions(
         options.table or (),
@@ -285,6 +289,7 @@ def _batch_from_database(options: argparse.Namespace, config: ShopConfig, rest: 
         not options.no_rollup,
         rest,
         live,
+        watch=watch,
     )
     done = batch(config, given)
     for table, count in {**done.rows, **done.rolled_up}.items():

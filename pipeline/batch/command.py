@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from pipeline.batch import place
 from pipeline.batch.decode import DecodeChunks
 from pipeline.batch.loads import Remaining, TableLoad, remaining
+from pipeline.batch.log_watch import LogWatch
 from pipeline.batch.place import LogOrder, decide_order
 from pipeline.batch.progress import LoadsProgress
 from pipeline.batch.source import Reader, Reading, read_shared, share_reader
@@ -28,7 +29,7 @@ from pipeline.batch.ways import stamping_way
 from pipeline.graph import build_load
 from pipeline.process_warehouse import process_warehouse, process_writers, release, share
 from pipeline.progress import PROGRESS
-from pipeline.rollup import as_of_date, rollup
+from pipeline.rollup import as_of_date, prepare_rollup, rollup
 from pipeline.runner import pipeline_options, run_graph
 from pipeline.signals import stopping_on_signals
 from pipeline.warehouse import Warehouse, open_warehouse
@@ -66,6 +67,7 @@ class BatchOptions:
     beam: Sequence[str] = ()
     live: bool = False
     tries: int = 8
+    watch: LogWatch | None = None
 
 
 @dataclass
@@ -181,7 +183,8 @@ def _look(config: ShopConfig, options: BatchOptions, names: Sequence[str], wareh
             order = decide_order(checkpoint, logs, warehouse.highest_epoch(), everything=everything)
             if order.purged:
                 _say_purged(config, order, everything=everything)
-            way = stamping_way(connection, server, order.logs.identity())
+            seen = options.watch.seen() if options.watch else None
+            way = stamping_way(connection, server, order.logs.identity(), seen)
             _say_warnings(way)
             tables = source_tables(connection, config, names, server.flavor, options.where)
             with stamped_read(connection, way) as stamp:
@@ -237,6 +240,8 @@ def _run(config: ShopConfig, options: BatchOptions, scene: _Scene, left: Remaini
     reader = Reader(left.loads, scene.reading, stop)
     share_reader(reader)
     decode = DecodeChunks(config, scene.order)
+    if options.rollup:  # meanwhile the database reads
+        threading.Thread(target=prepare_rollup, args=(config,), name="prepare-rollup", daemon=True).start()
     try:
         with LoadsProgress(left.loads, live=options.live):
             run_graph(lambda pipeline: build_load(pipeline, read_shared(), decode, config), options.beam)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 
+from pipeline.batch.log_watch import LogSeen, read_log_state
 from pipeline.batch.prepared import wait_for_committing
 from pipeline.batch.stamps import Stamp, Way, begin_snapshot, read_clock
 from schemas.checkpoint import Place
@@ -32,11 +33,9 @@ class MariadbSnapshot(Way):
 
     name = "MariaDB's snapshot"
 
-    def __init__(self) -> None:
+    def __init__(self, seen: LogSeen | None = None) -> None:
         self._lock = threading.Lock()
-        self._file = ""
-        self._groups = 0
-        self._since = 0.0
+        self._seen = seen or LogSeen("", 0, 0.0)
 
     def begin(self, connection: Connection) -> Stamp:
         at = read_clock(connection)
@@ -49,16 +48,14 @@ class MariadbSnapshot(Way):
         """Below it all is visible to a snapshot that is opened from now on, XA transactions excepted."""
         deadline = time.monotonic() + LONGEST_S
         while True:
-            status = {str(name).lower(): str(value) for name, value in rows(connection, "SHOW STATUS LIKE 'binlog%'")}
-            file, position = status.get("binlog_snapshot_file", ""), int(status.get("binlog_snapshot_position", 0))
+            file, position, groups = read_log_state(connection)
             if not file:
                 raise SourceRefused("the server writes no binlog", hint=BINLOG_OFF)
-            groups = int(status["binlog_group_commits"])
             with self._lock:
                 now = time.monotonic()
-                if file != self._file:
-                    self._file, self._groups, self._since = file, groups, now
-                passed, quiet = groups - self._groups, now - self._since
+                if file != self._seen.file:
+                    self._seen = LogSeen(file, groups, now)
+                passed, quiet = groups - self._seen.groups, now - self._seen.since
             if passed >= GROUPS_UNDERWAY or (quiet > QUIET_S and not _waits_for_replica(connection)):
                 return Place(file, position)
             if now > deadline:

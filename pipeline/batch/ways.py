@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.batch.log_watch import LogSeen
 from pipeline.batch.mariadb_snapshot import MariadbSnapshot
 from pipeline.batch.mysql_reads import GtidWait, LockingReads, LogStatus
 from pipeline.batch.replica import ReplicaSnapshot
@@ -15,13 +16,14 @@ from schemas.source import Connection, Server
 SNAPSHOT_ENGINES = frozenset({"innodb"})
 
 
-def stamping_way(connection: Connection, server: Server, tailed: Identity | None) -> Way:
-    """`server` answers on `connection`; `tailed` is the one whose binlog is tailed, None: the same.
+def stamping_way(connection: Connection, server: Server, tailed: Identity | None, seen: LogSeen | None = None) -> Way:
+    """`server` answers on `connection`; `tailed` is the one whose binlog is tailed, None: the same. `seen`: an earlier
+    look at its log.
 
     The way is tried once. Raises SourceRefused that names the missing grant or setting, SourceChanged where the server
     writes other logs than the tailed ones, and what `Way.begin` raises.
     """
-    way = _way(connection, server, tailed)
+    way = _way(connection, server, tailed, seen)
     with stamped_read(connection, way) as stamp:
         pass
     base = binlog_number(stamp.file)[0]
@@ -33,7 +35,7 @@ def stamping_way(connection: Connection, server: Server, tailed: Identity | None
     return way
 
 
-def _way(connection: Connection, server: Server, tailed: Identity | None) -> Way:
+def _way(connection: Connection, server: Server, tailed: Identity | None, seen: LogSeen | None) -> Way:
     if tailed is not None and tailed.server != server.uuid:
         return ReplicaSnapshot(server, tailed)
     if server.flavor == "mariadb":
@@ -43,7 +45,7 @@ def _way(connection: Connection, server: Server, tailed: Identity | None) -> Way
                 " in the log",
                 hint="set it to ON and restart the server, or read from a replica",
             )
-        return MariadbSnapshot()
+        return MariadbSnapshot(seen)
     if server.variables.get("gtid_mode", "OFF").upper() == "ON":
         return GtidWait(server)
     return LogStatus() if LogStatus.is_there(connection, server) else LockingReads(server)

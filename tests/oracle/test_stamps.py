@@ -15,6 +15,7 @@ import pytest
 from worker_shop import until
 
 from demo.servers import MariaDB
+from pipeline.batch.log_watch import LogSeen, LogWatch
 from pipeline.batch.mariadb_snapshot import MariadbSnapshot
 from pipeline.batch.mysql_reads import GtidWait, LockingReads, LogStatus
 from pipeline.batch.prepared import wait_for_committing
@@ -26,6 +27,7 @@ from schemas.errors import SourceChanged, SourceRefused, SourceUnavailable, Unsu
 from schemas.log_position import read_position
 from schemas.sequence import binlog_number, parse_sequence
 from schemas.source import Connection, SourceAddress, connect, describe_server, rows
+from tests.builders import shop as configured
 from tests.conftest import LONG, Server
 from tests.oracle.stamped_shop import StampedShop, log_in, stamped_shop
 
@@ -144,6 +146,28 @@ def test_a_commit_that_waits_for_a_replica_as_a_log_begins(small_shop: StampedSh
             committing.join()
     finally:
         rows(reader, "SET GLOBAL rpl_semi_sync_master_enabled = 0")
+
+
+@pytest.mark.parametrize("server", ["mariadb"], indirect=True)
+def test_a_log_that_was_seen_before_is_waited_for_no_more(
+    server: Server, reader: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = LogWatch(configured(source=server.dsn), None).seen()
+    assert seen is not None and seen.file == read_position(reader, describe_server(reader)).file
+    waits: list[float] = []
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: (waits.append(seconds), sleep(seconds)))
+    long_ago = seen.since - 60
+    with stamped_read(reader, MariadbSnapshot(LogSeen(seen.file, seen.groups, long_ago))):
+        assert waits == []
+    with stamped_read(reader, MariadbSnapshot(LogSeen("mysql-bin.000000", seen.groups, long_ago))):
+        assert waits  # a file that has begun since
+
+
+@pytest.mark.parametrize("server", ["mariadb"], indirect=True)
+def test_a_first_look_that_fails_says_nothing(server: Server) -> None:
+    nobody = SourceAddress.parse(f"mysql://nobody:wrong@{server.host}:{server.port}")
+    assert LogWatch(configured(source=server.dsn), nobody).seen() is None
 
 
 @pytest.mark.parametrize("server", [pytest.param("mysql", marks=MYSQL)], indirect=True)
