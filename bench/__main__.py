@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import batch, bigquery, graph, latency, memory, replay, stream, tls, verify, worker
+from bench import batch, bigquery, graph, latency, memory, replay, rollup, stream, tls, verify, worker
 from bench.results import Result, report
 from bench.scene import Scene
 from schemas.console import print_error
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Scene], Iterator[Result]]] = {
     "batch": batch.run,
     "bigquery": bigquery.run,
     "graph": graph.run,
+    "rollup": rollup.run,
     "verify": verify.run,
     "latency": latency.run,
     "worker": worker.run,
