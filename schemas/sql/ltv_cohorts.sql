@@ -1,15 +1,10 @@
 -- ltv_cohorts: what the customers of each cohort month have spent up to each month number, cumulated; guests apart.
 -- The cohort month is the MIN over the customer's live sale entries, so a late, moved, cancelled or deleted first order
 -- puts every number right by itself. Customers are grouped by month once; all else counts these groups.
-WITH sales AS (
-  SELECT order_id, customer_id, currency, purchase_month, amount
-  FROM ltv_entries
-  WHERE kind = 'sale' AND purchase_date <= @as_of
-),
-customer_months AS (
+WITH customer_months AS (
   SELECT customer_id, currency, purchase_month, COUNT(*) AS orders, SUM(amount) AS revenue
-  FROM sales
-  WHERE customer_id IS NOT NULL
+  FROM ltv_entries
+  WHERE kind = 'sale' AND purchase_date <= @as_of AND customer_id IS NOT NULL
   GROUP BY customer_id, currency, purchase_month
 ),
 customer_currencies AS (
@@ -37,9 +32,19 @@ bought AS (
   UNION ALL
   -- Each order of a guest is its own customer.
   SELECT purchase_month, 0, currency, TRUE, COUNT(*), COUNT(*), SUM(amount)
-  FROM sales
-  WHERE customer_id IS NULL
+  FROM ltv_entries
+  WHERE kind = 'sale' AND purchase_date <= @as_of AND customer_id IS NULL
   GROUP BY purchase_month, currency
+),
+given_back AS (
+  SELECT order_id, currency, purchase_month, amount
+  FROM ltv_entries
+  WHERE kind = 'refund' AND purchase_date <= @as_of
+),
+refunded_sales AS (
+  SELECT order_id, customer_id, currency, purchase_month
+  FROM ltv_entries
+  WHERE kind = 'sale' AND purchase_date <= @as_of AND order_id IN (SELECT order_id FROM given_back)
 ),
 refunds AS (
   -- A refund counts if its order has a live sale entry, in the month it happens; customer and guest flag are its order's.
@@ -49,10 +54,9 @@ refunds AS (
     sales.customer_id IS NULL AS is_guest,
     entries.purchase_month,
     entries.amount
-  FROM ltv_entries AS entries
-  JOIN sales ON sales.order_id = entries.order_id
+  FROM given_back AS entries
+  JOIN refunded_sales AS sales ON sales.order_id = entries.order_id
   LEFT JOIN first_purchases ON first_purchases.customer_id = sales.customer_id
-  WHERE entries.kind = 'refund' AND entries.purchase_date <= @as_of
 ),
 refunded AS (
   SELECT
