@@ -16,7 +16,7 @@ from pipeline.changes import DeadRow
 from pipeline.extract.files import named_table
 from pipeline.output import decimal_text
 from pipeline.rederive.derivation import Derivation, differences
-from pipeline.rederive.places import Staged, opened
+from pipeline.rederive.places import Derived, Staged, opened
 from pipeline.rederive.role import Role, problem_of_types, role_of, untold
 from pipeline.rederive.rows import Findings, RowsAnew
 from pipeline.source_kinds import parse_kinds, setting_name
@@ -97,7 +97,7 @@ def _derive(run: _Run, dry_run: bool) -> None:
         run.done.ended = staging.keep_others(list(emptied), now)
         if not dry_run:
             loading = sorted({load.table for load in run.warehouse.loads() if not load.done})
-            staging.adopt(roles, emptied, run.new.settings, loading, dead, now)
+            staging.adopt(Derived(roles, emptied, run.new.settings, loading, dead, now))
             adopted = True
             run.done.load_again += [table for table in loading if table not in run.done.load_again]
     finally:

@@ -15,6 +15,19 @@ from pipeline.warehouse import Warehouse
 from schemas.config import ShopConfig
 
 
+@dataclass(frozen=True)
+class Derived:
+    """What one run has found. `emptied`: role → source table; `loading`: source tables whose loads begin anew; `dead`:
+    instead of the dead letters of the run before."""
+
+    roles: Sequence[Role]
+    emptied: Mapping[str, str]
+    settings: Mapping[str, object]
+    loading: Sequence[str]
+    dead: Sequence[DeadRow]
+    now: dt.datetime
+
+
 class Staged(Protocol):
     """What one run makes, which consumers see from `adopt` on."""
 
@@ -35,17 +48,8 @@ class Staged(Protocol):
         """Entries that no row makes any more are deleted; returns how many were live, those of the tables that are
         emptied apart."""
 
-    def adopt(
-        self,
-        roles: Sequence[Role],
-        emptied: Mapping[str, str],
-        settings: Mapping[str, object],
-        loading: Sequence[str],
-        dead: Sequence[DeadRow],
-        now: dt.datetime,
-    ) -> None:
-        """`emptied`: role → source table; `loading`: source tables whose loads begin anew; `dead`: instead of the dead
-        letters of the run before."""
+    def adopt(self, derived: Derived) -> None:
+        """Puts in its place what was added, and the settings with it."""
 
     def drop(self) -> None:
         """What was made and is not adopted."""

@@ -11,16 +11,17 @@ from __future__ import annotations
 import datetime as dt
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
 from pipeline.bigquery import own_rows
 from pipeline.bigquery.arriving import entries_append
 from pipeline.bigquery.warehouse import BigQueryWarehouse
-from pipeline.changes import DeadRow, Reload
+from pipeline.changes import Reload
 from pipeline.entries import ENTRY_PREFIX
 from pipeline.google_names import quoted, text
+from pipeline.rederive.places import Derived
 from pipeline.rederive.role import Role
 from pipeline.source_kinds import setting_name
 from pipeline.worker_letters import REDERIVED
@@ -94,26 +95,18 @@ class Rewriting:
         missing = f"WHERE entry_id NOT IN ({' UNION ALL '.join(made)})" if made else ""
         return f"SELECT * FROM raw.ltv_entries {missing}"
 
-    def adopt(
-        self,
-        roles: Sequence[Role],
-        emptied: Mapping[str, str],
-        settings: Mapping[str, object],
-        loading: Sequence[str],
-        dead: Sequence[DeadRow],
-        now: dt.datetime,
-    ) -> None:
+    def adopt(self, derived: Derived) -> None:
         self._write_entries()
-        self._end_others(now)
-        for role, table in emptied.items():
-            self._empty(role, table, now)
-        self._warehouse.forget_loads(loading)
+        self._end_others(derived.now)
+        for role, table in derived.emptied.items():
+            self._empty(role, table, derived.now)
+        self._warehouse.forget_loads(derived.loading)
         rows = self._warehouse.client.rows(_LETTERS, {"prefix": REDERIVED})
-        keep = {(letter.message_id, letter.line) for letter in dead}
+        keep = {(letter.message_id, letter.line) for letter in derived.dead}
         past = [(row["message_id"], row["line"]) for row in rows if (row["message_id"], row["line"]) not in keep]
-        self._warehouse.note(own_rows.forgotten(past, now))
-        self._warehouse.note(own_rows.letters(dead, now))
-        self._warehouse.remember("derivation", json.dumps(settings, sort_keys=True))
+        self._warehouse.note(own_rows.forgotten(past, derived.now))
+        self._warehouse.note(own_rows.letters(derived.dead, derived.now))
+        self._warehouse.remember("derivation", json.dumps(derived.settings, sort_keys=True))
         self.drop()
 
     def _write_entries(self) -> None:

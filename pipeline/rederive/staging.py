@@ -9,15 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline import duckdb_sql as sql
-from pipeline.changes import DeadRow
 from pipeline.duckdb_warehouse import HOLD_WAIT_S, DuckDBWarehouse, dead_table
 from pipeline.layout import LOCAL_DATES
+from pipeline.rederive.places import Derived
 from pipeline.rederive.role import Role
 from pipeline.session import LocalSession, Statement, WarehouseLocked
 from pipeline.source_kinds import setting_name
@@ -109,32 +109,23 @@ class Staging:
         self._session.run([Statement(kept, {"now": now})])
         return count
 
-    def adopt(
-        self,
-        roles: Sequence[Role],
-        emptied: Mapping[str, str],
-        settings: Mapping[str, object],
-        loading: Sequence[str],
-        dead: Sequence[DeadRow],
-        now: dt.datetime,
-    ) -> None:
-        """Puts everything in its place, in one transaction. `emptied`: role → source table; `loading`: source tables
-        whose loads begin anew; `dead`: instead of the dead letters of the run before."""
+    def adopt(self, derived: Derived) -> None:
+        """Puts everything in its place, in one transaction."""
         statements: list[Statement] = []
-        for role in roles:
+        for role in derived.roles:
             if role.rows_change:
                 statements += _in_place(role.role, ("id",))
                 statements.append(sql.create_view(role.role, list(new_columns(role))))
         statements += _in_place(ENTRIES, ("entry_id",))
         statements.append(sql.create_view(ENTRIES, list(OWN_TABLES[ENTRIES]), "origin"))
-        for role_name, table in emptied.items():
-            statements += self._emptied(role_name, table, now)
+        for role_name, table in derived.emptied.items():
+            statements += self._emptied(role_name, table, derived.now)
         statements += [sql.drop(name) for name in self._stored if "." in name and not name.endswith(ANEW)]
-        statements += [statement for table in loading for statement in sql.forget_loads(table)]
+        statements += [statement for table in derived.loading for statement in sql.forget_loads(table)]
         letters = f"DELETE FROM {sql.raw('dead_letters')} WHERE starts_with(message_id, {sql.text(REDERIVED)})"
         statements += [Statement(letters), sql.insert("dead_letters", list(OWN_TABLES["dead_letters"]), "new_dead")]
-        statements.append(sql.setting("derivation", json.dumps(settings, sort_keys=True)))
-        self._session.run(statements, {"new_dead": dead_table(dead, now)})
+        statements.append(sql.setting("derivation", json.dumps(derived.settings, sort_keys=True)))
+        self._session.run(statements, {"new_dead": dead_table(derived.dead, derived.now)})
 
     def _emptied(self, role: str, table: str, now: dt.datetime) -> list[Statement]:
         """The raw table goes, for its columns may be others; the source table is marked to be loaded again."""
