@@ -59,6 +59,9 @@ FACTS: dict[str, dict[str, ColumnType]] = {
 """View → its columns. Every order and charge that is there is a row, whether it counts or not. Amounts are signed as
 ltv entries are; a charge's `currency` is NULL where it has its order's; an item's `amount` is the whole line's."""
 
+MARKS = "marks"
+"""The view of what entries and floors are like now, to be held against the last rollup's."""
+
 BEFORE: dict[str, tuple[str, dict[str, ColumnType]]] = {
     "orders_before": (
         "order_first_purchase",
@@ -103,12 +106,16 @@ def replace_fact_views(warehouse: Warehouse, config: ShopConfig) -> None:
 
 
 def _has_before(warehouse: Warehouse) -> bool:
-    """Whether there is an earlier rollup, all of whose tables have the columns that they have today."""
+    """Whether there is an earlier rollup, all of whose tables have the columns that they have today.
+
+    Trap: side by side in one FROM, DuckDB lets a table take a column that it lacks from its left neighbour.
+    """
     read = ", ".join(
-        f"(SELECT {', '.join(columns)} FROM {table} LIMIT 0) AS {view}" for view, (table, columns) in BEFORE.items()
+        f"(SELECT COUNT(*) FROM (SELECT {', '.join(columns)} FROM {table} LIMIT 0) AS needed) AS {view}"
+        for view, (table, columns) in BEFORE.items()
     )
     try:
-        with warehouse.query(f"SELECT COUNT(*) AS n FROM {read}") as reader:
+        with warehouse.query(f"SELECT {read}") as reader:
             reader.read_all()
     except QueryError:
         return False
@@ -120,7 +127,7 @@ def before_views(there: bool) -> list[tuple[str, str]]:
         (view, f"SELECT {', '.join(columns)} FROM {table}" if there else empty(columns))
         for view, (table, columns) in BEFORE.items()
     ]
-    return [*views, ("marks", f"SELECT {ENTRIES_MARK} AS entries_mark, {FLOORS_MARK} AS floors_mark")]
+    return [*views, (MARKS, f"SELECT {ENTRIES_MARK} AS entries_mark, {FLOORS_MARK} AS floors_mark")]
 
 
 def fact_views(config: ShopConfig, raw: Mapping[str, StoredTable]) -> list[tuple[str, str]]:

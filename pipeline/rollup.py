@@ -1,4 +1,5 @@
-"""`ltv-pipeline rollup`: runs `schemas/sql/*.sql`, each file a table, all replaced in one transaction."""
+"""`ltv-pipeline rollup`: runs `schemas/sql/*.sql`, and then `schemas/sql/report/*.sql`, which read the tables of the
+former. Each file is a table; all are replaced in one transaction."""
 
 from __future__ import annotations
 
@@ -20,8 +21,9 @@ ROLLED_UP = f"""SELECT @as_of AS as_of, CURRENT_TIMESTAMP() AS rolled_up_at, {EN
 
 
 def rollup_queries() -> list[tuple[str, str]]:
-    """(table, GoogleSQL) of every rolled-up table."""
-    return [(file.stem, file.read_text(encoding="utf-8")) for file in sorted(SQL_FOLDER.glob("*.sql"))]
+    """(table, GoogleSQL) of every rolled-up table, in the order in which they are made."""
+    files = [*sorted(SQL_FOLDER.glob("*.sql")), *sorted(SQL_FOLDER.glob("report/*.sql"))]
+    return [(file.stem, file.read_text(encoding="utf-8")) for file in files]
 
 
 def prepare_rollup(config: ShopConfig) -> None:

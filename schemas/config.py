@@ -44,7 +44,8 @@ RESERVED_TABLES = frozenset(
         *("ltv_monthly", "ltv_cohorts", "ltv_cohorts_by_segment", "order_first_purchase", "product_stats"),
         *("product_top_country", "payment_reconciliation", "freshness", "cohort_changes", "rolled_up"),
         *("counted_refunds", "orders_before", "refunds_before", "rollup_before", "mapped_roles"),
-        *("marks", "stored_orders"),
+        *("marks", "stored_orders", "ltv_triangle", "ltv_averages", "adds_up", "gross_to_net", "changed_cells"),
+        "reconciliation_states",
         *("order_facts", "item_facts", "charge_facts", "order_segments", "customer_segments", "mapped_segments"),
     }
 )

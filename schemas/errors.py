@@ -42,6 +42,8 @@ LtvError
     ├── QueryError               SQL that does not parse or run
     ├── Differs                  warehouse and database do not hold the same
     ├── NotVerified              it cannot be told whether they do
+    ├── RollupOutdated           rolled-up tables that an older version made, or of which one is gone
+    ├── PageMissing              a part of the analysis page is not in the installed package
     └── DeadLetter               one line of one message that can never be applied
 """
 
@@ -256,6 +258,14 @@ class Differs(Terminal):
 
 class NotVerified(Terminal):
     """It cannot be told whether warehouse and database hold the same."""
+
+
+class RollupOutdated(Terminal):
+    """The rolled-up tables are not those that this version makes."""
+
+
+class PageMissing(Terminal):
+    """The installed package lacks a part of the analysis page."""
 
 
 class DeadLetter(Terminal):

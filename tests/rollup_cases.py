@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from pipeline.changes import Changes
+from pipeline.deploy.rollup_scripts import read_tables
 from pipeline.facts import before_views, fact_views
 from pipeline.rollup import rollup, rollup_queries
 from pipeline.warehouse import Warehouse
@@ -63,7 +64,10 @@ def rolled_up_case(case: dict[str, Any], warehouse: Warehouse, *, all_tables: bo
 
 def _roll_up_named(case: dict[str, Any], warehouse: Warehouse, config: ShopConfig) -> None:
     named = " ".join(case["expect"])
-    queries = [(table, sql) for table, sql in rollup_queries() if table in named]
+    wanted = {table for table, _ in rollup_queries() if table in named}
+    for table, sql in reversed(rollup_queries()):  # those that are made of others come last
+        wanted |= read_tables(sql) if table in wanted else set()
+    queries = [(table, sql) for table, sql in rollup_queries() if table in wanted]
     views = [*fact_views(config, warehouse.raw_tables()), *before_views(False)]
     warehouse.replace_views([(view, sql) for view, sql in views if any(view in query for _, query in queries)])
     warehouse.replace_tables(queries, {"as_of": case["as_of"]})

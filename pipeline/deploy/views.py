@@ -9,7 +9,7 @@ from pipeline.bigquery import ddl
 from pipeline.deploy import wanted
 from pipeline.deploy.plan import Field, Part
 from pipeline.deploy.tables import OwnTables
-from pipeline.facts import BEFORE, FACTS, before_views, fact_views
+from pipeline.facts import BEFORE, FACTS, MARKS, before_views, fact_views
 from schemas.config import ShopConfig
 from schemas.tables import OWN_TABLES
 
@@ -89,4 +89,4 @@ def query_of(statement: str) -> str:
 
 
 def view_parts(views: Views) -> list[Part]:
-    return [ViewPart(views, view) for view in (ENTRIES, *FACTS, *BEFORE)]
+    return [ViewPart(views, view) for view in (ENTRIES, *FACTS, *BEFORE, MARKS)]

@@ -63,6 +63,15 @@ def _div(tree: exp.Expr) -> bool:
     return bool(found)
 
 
+def _date_trunc(tree: exp.Expr) -> bool:
+    found = [moved for moved in tree.find_all(exp.DateTrunc) if not moved.find_ancestor(exp.PartitionedByProperty)]
+    for moved in found:
+        date = exp.Cast(to=exp.DataType.build("DATE"))
+        moved.replace(date)
+        date.set("this", moved)
+    return bool(found)
+
+
 REWRITES = (
     Rewrite(
         "NUMERIC literal", "as NUMERIC, and in some queries NUMERIC(38, 9) loses its digits there", _numeric_literal
@@ -73,6 +82,7 @@ REWRITES = (
         "DIV(a + b, c) becomes a + b // c there, without the brackets that it needs, and of NUMERIC a fraction",
         _div,
     ),
+    Rewrite("DATE_TRUNC", "of a DATE column may be a DATETIME there, of which nothing here takes one", _date_trunc),
 )
 """Of queries, views and tables made by queries. Definitions of tables with columns are written anew instead, by
 `copy_ddl`, because: PRIMARY KEY … NOT ENFORCED is a parse error there; max_staleness and the other options are dropped;

@@ -13,7 +13,7 @@ import yaml
 from demo.servers import PubSubEmulator
 from pipeline.cli import main
 from pipeline.deploy.rollup_scripts import groups
-from pipeline.facts import BEFORE, FACTS
+from pipeline.facts import BEFORE, FACTS, MARKS
 from pipeline.rollup import ROLLED_UP, rollup_queries
 from schemas.topic import TopicAdmin, subscription_path, topic_path
 from tests.deploy.bigquery_rest import BigQuery, bigquery_rest
@@ -21,7 +21,7 @@ from tests.deploy.google_cloud import GoogleCloud, google_cloud
 
 PROJECT = "local-shop"
 SCHEDULES = len(groups([*rollup_queries(), ("rolled_up", ROLLED_UP)]))
-VIEWS = 1 + len(FACTS) + len(BEFORE)
+VIEWS = len(("ltv_entries", *FACTS, *BEFORE, MARKS))
 
 
 @dataclass

@@ -11,9 +11,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from pipeline.deploy.rollup_scripts import groups
+from pipeline.deploy.rollup_scripts import groups, read_tables
 from pipeline.deploy.wanted import EVERY_HOURS, schedule_fields, schedule_text
-from pipeline.rollup import rollup_queries
+from pipeline.rollup import ROLLED_UP, rollup_queries
 from tests.deploy.conftest import PROJECT, SCHEDULES, Shop
 
 ACCOUNT = f"rollup@{PROJECT}.iam.gserviceaccount.com"
@@ -59,7 +59,7 @@ def assert_replaces(table: str, tree: exp.Expression | None) -> None:
 
 def test_a_changed_query_is_brought_up_to_date_alone(shop: Shop) -> None:
     assert shop.deploy("--yes")[0] == 0
-    config = only(shop, "ltv_monthly")
+    config = only(shop, "product_stats")
     config.params = {"query": "SELECT 1"}
     status, out, _ = shop.deploy("--yes")
     assert status == 0
@@ -67,7 +67,7 @@ def test_a_changed_query_is_brought_up_to_date_alone(shop: Shop) -> None:
     (request,) = shop.google.asked("UpdateTransferConfig")
     assert list(request.update_mask.paths) == ["params"]
     assert request.transfer_config.name == config.name
-    assert_replaces("ltv_monthly", sqlglot.parse_one(config.params["query"], read="bigquery"))
+    assert_replaces("product_stats", sqlglot.parse_one(config.params["query"], read="bigquery"))
 
 
 def test_a_changed_zone_changes_the_queries(shop: Shop) -> None:
@@ -75,12 +75,12 @@ def test_a_changed_zone_changes_the_queries(shop: Shop) -> None:
     shop.configure(time_zone="Asia/Tokyo")
     assert shop.deploy("--yes")[0] == 0
     assert len(shop.google.asked("UpdateTransferConfig")) == SCHEDULES
-    assert "DATE(@run_time, 'Asia/Tokyo')" in only(shop, "ltv_cohorts").params["query"]
+    assert "DATE(@run_time, 'Asia/Tokyo')" in only(shop, "product_top_country").params["query"]
 
 
 def test_a_destination_table_goes(shop: Shop) -> None:
     assert shop.deploy("--yes")[0] == 0
-    config = only(shop, "ltv_monthly")
+    config = only(shop, "product_stats")
     config.params = {**dict(config.params), "destination_table_name_template": "x"}  # a statement with one fails
     assert shop.deploy("--yes")[0] == 0
     assert set(config.params) == {"query"}
@@ -88,7 +88,7 @@ def test_a_destination_table_goes(shop: Shop) -> None:
 
 def test_how_often_is_its_owners_choice(shop: Shop) -> None:
     assert shop.deploy("--yes", "--every", "6")[0] == 0
-    config = only(shop, "ltv_monthly")
+    config = only(shop, "product_stats")
     assert config.schedule == "every 6 hours from 00:07 to 23:59"
     config.schedule = "every monday 03:30"
     config.disabled = True
@@ -121,7 +121,7 @@ def test_no_schedule_of_ours_is_on_the_hour() -> None:
 def test_another_service_account_takes_over(shop: Shop) -> None:
     status, out, _ = shop.deploy("--yes")
     assert "the scheduled queries will run as you, if that is allowed; better give --service-account EMAIL" in out
-    assert only(shop, "ltv_monthly").owner_info.email == "deployer@example.com"
+    assert only(shop, "product_stats").owner_info.email == "deployer@example.com"
     status, out, _ = shop.deploy("--yes", "--service-account", ACCOUNT)
     assert status == 0
     assert f"service account deployer@example.com → {ACCOUNT}" in " ".join(out.split())
@@ -144,14 +144,14 @@ def test_a_person_may_be_asked_for_a_code(shop: Shop) -> None:
 
 def test_two_of_one_name_are_in_the_way(shop: Shop) -> None:
     assert shop.deploy("--yes")[0] == 0
-    config = only(shop, "ltv_monthly")
+    config = only(shop, "product_stats")
     twin = type(config)(config)
     twin.name = "projects/4711/locations/europe/transferConfigs/twin"
     shop.google.schedules[twin.name] = twin
     shop.google.parents[twin.name] = shop.google.parents[config.name]
     status, _, err = shop.deploy("--yes")
     assert status == 1
-    assert "2 scheduled queries are named 'ltv-stream ltv.ltv_monthly'" in err
+    assert "2 scheduled queries are named 'ltv-stream ltv.product_stats'" in err
     assert "bq rm --transfer_config" in err
 
 
@@ -168,11 +168,34 @@ def test_tables_that_read_each_other_are_one_script_in_order() -> None:
     ]
 
 
+def test_tables_that_read_rolled_up_ones_are_made_after_them_by_the_same_query() -> None:
+    made = groups([*rollup_queries(), ("rolled_up", ROLLED_UP)])
+    reads = {table: read_tables(query) for group in made for table, query in group}
+    assert {"ltv_cohorts", "ltv_cohorts_by_segment"} <= reads["ltv_triangle"]
+    assert "cohort_changes" in reads["changed_cells"]
+    for group in made:
+        tables = [table for table, _ in group]
+        for at, table in enumerate(tables):
+            assert reads[table].isdisjoint(reads.keys() - set(tables)), "another query, at another time, makes it"
+            if table != "cohort_changes":  # which reads the tables of the rollup before
+                assert reads[table].isdisjoint(tables[at:]), f"{table} is made before what it reads"
+
+
+def test_all_that_they_read_is_there(shop: Shop) -> None:
+    """Of what is not rolled up; the views of raw tables come with their first row."""
+    assert shop.deploy("--yes")[0] == 0
+    rolled_up = {table for table, _ in rollup_queries()}
+    read = {name for _, query in rollup_queries() for name in read_tables(query)} - rolled_up - {"rolled_up"}
+    views = {name.removeprefix("ltv.") for name in shop.bigquery.tables if name.startswith("ltv.")}
+    assert {"ltv_entries", "order_facts", "marks"} <= read
+    assert read <= views
+
+
 def test_one_of_an_older_version_is_named(shop: Shop) -> None:
     assert shop.deploy("--yes")[0] == 0
-    config = only(shop, "ltv_monthly")
+    config = only(shop, "product_stats")
     config.display_name = "ltv-stream ltv.ltv_yearly"
-    only(shop, "ltv_cohorts").display_name = "ltv-stream ltv2.ltv_cohorts"  # another dataset's
+    only(shop, "freshness").display_name = "ltv-stream ltv2.freshness"  # another dataset's
     status, out, _ = shop.deploy("--yes")
     assert status == 0
     told = [line for line in out.splitlines() if "no longer needed" in line]

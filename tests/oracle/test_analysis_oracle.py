@@ -260,6 +260,9 @@ LONG_AGO = (
     "UPDATE main.rolled_up SET written_up_to = written_up_to - INTERVAL 1 DAY",
 )
 CELLS = f"SELECT {', '.join(CELL)}, orders, revenue, refunds FROM ltv_cohorts"
+BY_REASON = f"{', '.join(CELL)}, was_open, since, since_as_of, reason"
+CHANGED = f"{BY_REASON}, changes, orders, revenue, refunds"
+MOVED = f"SELECT {BY_REASON}, order_id, orders, revenue, refunds FROM cohort_changes"
 CHANGES = f"SELECT {', '.join(CELL)}, SUM(orders), SUM(revenue), SUM(refunds) FROM cohort_changes GROUP BY 1, 2, 3, 4"
 
 
@@ -283,10 +286,22 @@ def test_changes_add_up_to_what_moved_and_have_their_reasons(seed: int) -> None:
         expected = [(*cell, *by) for cell, by in moved.items() if any(by)]
         found = [row for row in rows(warehouse, CHANGES) if any(row[4:])]
         assert comparable(found) == comparable(expected)
+        assert comparable(rows(warehouse, f"SELECT {CHANGED} FROM changed_cells")) == comparable(_by_reason(warehouse))
         _check_reasons(warehouse, made, sales_before, sales_of(made.tables["order"], as_of), day)
         before, day = now, as_of
         if seed % 2:  # as if that had been long ago: only what is written from now on is looked at
             warehouse.session.run([Statement(sql) for sql in LONG_AGO])
+
+
+def _by_reason(warehouse: Any) -> list[tuple[Any, ...]]:
+    """The rows of changed_cells, from those of cohort_changes."""
+    changed: dict[Any, list[Any]] = defaultdict(lambda: [set(), 0, Decimal(), Decimal()])
+    for *cell, order_id, orders, revenue, refunds in rows(warehouse, MOVED):
+        line = changed[tuple(cell)]
+        line[0].add(order_id)
+        for at, added in enumerate((orders, revenue, refunds), 1):
+            line[at] += added
+    return [(*cell, len(orders), *added) for cell, (orders, *added) in changed.items()]
 
 
 def _check_reasons(

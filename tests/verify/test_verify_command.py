@@ -59,6 +59,12 @@ def test_equal(loaded: FollowedShop) -> None:
         ["payment_reconciliation", "not", "verified:"],
         ["product_stats", "not", "verified:"],
         ["product_top_country", "not", "verified:"],
+        ["adds_up", "not", "verified:"],
+        ["changed_cells", "not", "verified:"],
+        ["gross_to_net", "not", "verified:"],
+        ["ltv_averages", "not", "verified:"],
+        ["ltv_triangle", "not", "verified:"],
+        ["reconciliation_states", "not", "verified:"],
     ]
     done = run(loaded, "--format", "json", "--as-of", "2022-03-31", "--sample", "50%", "--chunk-rows", "3")
     assert done.returncode == 0, done.stderr
