@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EMULATOR := $(VENV)/bqemulator
+CONSUMERS := $(VENV)/dbt/.installed $(VENV)/airflow/.installed
 
 # Tests wait for servers much of their time: one process more than there are cores.
 TEST_PROCESSES ?= $(shell $(PYTHON) -c "import os; print(min(8, os.cpu_count() + 1))")
@@ -12,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES)
 .PHONY: demo test test-long lint bench soak clean help
 
 help:
-	@echo "make demo          a simulated shop, its binlog, and the LTV of its cohorts (LIVE=1 goes on until Ctrl-C)"
+	@echo "make demo          a simulated shop, its binlog, and the LTV of its cohorts (LIVE=1: live, until Ctrl-C)"
 	@echo "make test          lint and all tests, on private servers (PYTEST_ARGUMENTS, TEST_PROCESSES)"
 	@echo "make test-long     the same, with more kills, rounds and examples in the tests that repeat something"
 	@echo "make lint          ruff, mypy, and the Dockerfile's linter"
@@ -29,6 +30,10 @@ $(STAMP): setup.py constraints.txt
 $(EMULATOR)/.installed: $(STAMP) tests/bigquery/requirements.txt
 	$(BIN)/python -m tests.bigquery.emulator_environment
 
+# dbt and Airflow for the tests of consumers/, each in an environment of its own, too.
+$(VENV)/%/.installed: tests/consumers/%.txt $(STAMP)
+	$(BIN)/python -m tests.consumers.environments $*
+
 demo: $(STAMP)
 	$(BIN)/python -m demo $(if $(LIVE),--live)
 
@@ -38,10 +43,10 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
 
-test: lint $(EMULATOR)/.installed
+test: lint $(EMULATOR)/.installed $(CONSUMERS)
 	$(PYTEST) $(PYTEST_ARGUMENTS)
 
-test-long: lint $(EMULATOR)/.installed
+test-long: lint $(EMULATOR)/.installed $(CONSUMERS)
 	LONG_TESTS=1 $(PYTEST) $(PYTEST_ARGUMENTS)
 
 bench: $(STAMP)
