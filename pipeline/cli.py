@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from typing import get_args
 
 from pipeline.arguments import address, seconds, whole_number
+from pipeline.dbt import options as dbt_options
 from pipeline.deploy import options as deploy_options
+from pipeline.report import options as report_options
 from pipeline.verify import options as verify_options
 from schemas.config import ShopConfig
 from schemas.config_file import load_config
@@ -171,8 +173,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--retry", action="store_true", help="put them through again")
     command.add_argument("--format", choices=("table", "csv", "json"), default="table", help="default: table")
 
+    report_options.add_report_arguments(_command(commands, "report", *report_options.REPORT))
+    report_options.add_serve_arguments(_command(commands, "serve", *report_options.SERVE))
     verify_options.add_arguments(_command(commands, "verify", *verify_options.WORDS))
     deploy_options.add_arguments(_command(commands, "deploy", *deploy_options.WORDS))
+    dbt_options.add_arguments(_command(commands, "dbt", *dbt_options.WORDS))
     return top
 
 
@@ -344,9 +349,8 @@ def _query(options: argparse.Namespace, config: ShopConfig, rest: list[str], liv
 
 
 def _dead_letters(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
-    import pyarrow as pa
-
     from pipeline import output
+    from pipeline.stored_letters import listed
     from pipeline.warehouse import open_warehouse
 
     with contextlib.closing(open_warehouse(config, read_only=not options.retry)) as warehouse:
@@ -362,19 +366,7 @@ def _dead_letters(options: argparse.Namespace, config: ShopConfig, rest: list[st
             if done.final:
                 print(f"{done.final:,} cannot be put through again: {WAY_OUT}")
             return
-        shown = pa.table(
-            {
-                "table": pa.array([letter.table for letter in letters], pa.string()),
-                "reason": pa.array([letter.reason for letter in letters], pa.string()),
-                "error": pa.array([letter.error for letter in letters], pa.string()),
-                "message": pa.array([letter.message_id for letter in letters], pa.string()),
-                "line": pa.array([letter.line for letter in letters], pa.int64()),
-                "bytes": pa.array(
-                    [letter.data[:200].decode("utf-8", "backslashreplace") for letter in letters], pa.string()
-                ),
-            }
-        )
-        output.write(shown.to_reader(), options.format, sys.stdout, None if sys.stdout.isatty() else 200)
+        output.write(listed(letters).to_reader(), options.format, sys.stdout, None if sys.stdout.isatty() else 200)
 
 
 def _verify(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
@@ -397,6 +389,9 @@ COMMANDS = {
     "rederive": _rederive,
     "query": _query,
     "dead-letters": _dead_letters,
+    "report": report_options.run_report,
+    "serve": report_options.run_serve,
     "verify": _verify,
     "deploy": _deploy,
+    "dbt": dbt_options.run,
 }

@@ -113,7 +113,7 @@ class DuckDBServer:
         self._thread.join(timeout=5)
         self._listener.close()
         for connection in list(self._open):
-            connection.close()
+            _hang_up(connection)
 
 
 class RemoteSession:
@@ -193,6 +193,12 @@ def _no_delay(connection: Connection) -> None:
     """Without it each answer of several small parts waits 40 ms for the other side's delayed acknowledgement."""
     with socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
         duplicate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _hang_up(connection: Connection) -> None:
+    """Its own thread finds it at its end, and closes it: closed under the thread's hands it would fail in odd ways."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+        duplicate.shutdown(socket.SHUT_RDWR)
 
 
 def _send_result(connection: Connection, reader: pa.RecordBatchReader) -> None:

@@ -22,7 +22,7 @@ _CHANGES = (exp.DML, exp.DDL, exp.Command, exp.Drop, exp.Alter)
 
 
 @functools.lru_cache(256)
-def to_duckdb(sql: str) -> str:
+def to_duckdb(sql: str, *, pretty: bool = False) -> str:
     """One GoogleSQL query as DuckDB's. Raises QueryError: does not parse, is not one query, or changes something.
 
     NUMERIC is DECIMAL(38, 9), as in BigQuery; left to itself DuckDB takes DECIMAL(18, 3).
@@ -50,7 +50,7 @@ def to_duckdb(sql: str) -> str:
         factors = [exp.paren(factor, copy=False) for factor in (product.this, product.expression)]
         product.replace(exp.Anonymous(this="TRY", expressions=[exp.Mul(this=factors[0], expression=factors[1])]))
     _texts_of_values(tree)
-    return tree.sql(dialect="duckdb")
+    return tree.sql(dialect="duckdb", pretty=pretty)
 
 
 def _is_numeric(value: exp.Expression) -> bool:

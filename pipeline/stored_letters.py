@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -33,3 +33,16 @@ def stored_letters(query: Query, table: str | None) -> list[DeadRow]:
         )
         for row in rows
     ]
+
+
+def listed(letters: Sequence[DeadRow]) -> pa.Table:
+    """As they are printed: the first 200 bytes of each."""
+    texts = {
+        "table": [letter.table for letter in letters],
+        "reason": [letter.reason for letter in letters],
+        "error": [letter.error for letter in letters],
+        "message": [letter.message_id for letter in letters],
+        "line": [letter.line for letter in letters],
+        "bytes": [letter.data[:200].decode("utf-8", "backslashreplace") for letter in letters],
+    }
+    return pa.table({name: pa.array(of, pa.int64() if name == "line" else pa.string()) for name, of in texts.items()})

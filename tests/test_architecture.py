@@ -51,6 +51,8 @@ IMPORTERS = {
     "duckdb": {"pipeline/session.py"},
     "sqlglot": {"pipeline/google_sql.py", "pipeline/verify/shop_sql.py"},
     "google.cloud.storage": {"schemas/cloud_storage.py"},
+    "starlette": {"pipeline/report/guard.py", "pipeline/report/routes.py"},
+    "uvicorn": {"pipeline/report/serve.py"},
     "yaml": {"schemas/config_file.py", "schemas/presets.py"},
 }
 """Outside client → the modules that may import it, types included."""

@@ -1,0 +1,87 @@
+// The views, their tabs, and drawing the chosen one without losing the reader's place.
+
+const VIEWS = {
+  triangle: ["LTV triangle", triangleView],
+  curves: ["LTV curves", curvesView],
+  retention: ["Retention", retentionView],
+  revenue: ["Revenue", revenueView],
+  drivers: ["Drivers", driversView],
+  bridge: ["Gross to net", bridgeView],
+  compare: ["Compare", compareView],
+  products: ["Products", productsView],
+  payments: ["Payments", paymentsView],
+  changes: ["Changes", changesView],
+};
+
+let shownView = "";
+
+function showTabs() {
+  const tabs = byId("tabs");
+  if (!tabs.firstChild) {
+    tabs.append(...Object.entries(VIEWS).map(([view, [title]]) => element("a", { id: `tab-${view}`, href: "#", "data-view": view }, title)));
+  }
+  for (const tab of tabs.children) {
+    tab.setAttribute("href", hashOfView(tab.dataset.view));
+    if (tab.dataset.view === state.view) tab.setAttribute("aria-current", "page");
+    else tab.removeAttribute("aria-current");
+  }
+  const strip = tabs.getBoundingClientRect();
+  const current = byId(`tab-${state.view}`).getBoundingClientRect();
+  if (current.left < strip.left || current.right > strip.right) tabs.scrollLeft += current.left - strip.left - 20;
+}
+
+function showView() {
+  const isOther = shownView !== state.view;
+  shownView = state.view;
+  keepingPlace(isOther, () => {
+    forgetCharts();
+    showHeader();
+    showTabs();
+    const parts = figures.triangles.length || state.view === "payments" ? VIEWS[state.view][1]() : emptyDocument();
+    const main = byId("main");
+    main.setAttribute("aria-labelledby", "title");
+    main.replaceChildren();
+    append(main, parts);
+    showPanel();
+    document.documentElement.dataset.state = location.hash;
+    document.documentElement.style.setProperty("--strip-height", `${Math.max(byId("strip").getBoundingClientRect().height, byId("tabs").getBoundingClientRect().height)}px`);
+  });
+  if (isOther) scrollTo(0, 0);
+  else drawShown();
+}
+
+function emptyDocument() {
+  const nothing = figures.problems.length ? "What is the case, and what to do, stands above." : "Load the history with `ltv-pipeline batch`, then run `ltv-pipeline rollup`.";
+  return [heading(VIEWS[state.view][0], "There are no figures yet."), emptyNote("The warehouse has no cohorts to show.", nothing)];
+}
+
+/** Focus, scroll, open details and the caret stay through a redraw of the same view. */
+function keepingPlace(isOther, draw) {
+  const active = document.activeElement;
+  const focus = active?.id || null;
+  const caret = active instanceof HTMLInputElement && active.type === "search" ? [active.selectionStart, active.selectionEnd] : null;
+  const top = scrollY;
+  const scrolls = [...document.querySelectorAll("[data-scroll]")].map((box) => [box.dataset.scroll, box.scrollLeft, box.scrollTop]);
+  const opened = [...document.querySelectorAll("details[open]")].map((details) => details.id);
+  draw();
+  for (const id of opened) {
+    const details = id && byId(id);
+    if (details && !(isOther && details.closest("main"))) details.open = true;
+  }
+  if (!isOther) {
+    for (const box of document.querySelectorAll("[data-scroll]")) {
+      const kept = scrolls.find(([name]) => name === box.dataset.scroll);
+      if (kept) [, box.scrollLeft, box.scrollTop] = kept;
+    }
+    if (scrollY !== top) scrollTo(0, top);
+  }
+  const again = focus && byId(focus);
+  if (again && again !== document.activeElement) {
+    if (again.classList.contains("cell")) {
+      for (const cell of document.querySelectorAll('.cell[tabindex="0"]')) cell.tabIndex = -1;
+      again.tabIndex = 0;
+    }
+    again.focus({ preventScroll: true });
+    if (caret) again.setSelectionRange(...caret);
+  }
+}
