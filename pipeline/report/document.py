@@ -102,13 +102,15 @@ class Problem(TypedDict):
 
 
 class Sums(TypedDict):
-    """A row of `adds_up`; `month` None: everything up to the day."""
+    """A row of `adds_up`; `month` None: everything up to the day. `without_entry`: stored orders without an ltv entry, of
+    whatever currency."""
 
     currency: str
     month: str | None
     triangle: str
     entries: str
     orders: str
+    without_entry: int
     is_equal: bool
 
 

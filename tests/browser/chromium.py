@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -58,8 +59,6 @@ def _install() -> None:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Of several processes that find it missing, one installs it; apt-get does not wait for another."""
-    import fcntl
-
     with (Path(tempfile.gettempdir()) / f"ltv-chromium-{os.geteuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

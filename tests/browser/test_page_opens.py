@@ -55,3 +55,13 @@ def test_the_policy_refuses_what_is_not_the_pages_own(browser: Browser, address:
         assert sorted(refused) == ["connect-src", "script-src-elem", "style-src-attr"]
         assert reader.evaluate("window.ran") is None
         reader.wrongs.clear()
+
+
+def test_a_browser_that_cannot_unpack_says_so(browser: Browser, address: Callable[[str], str]) -> None:
+    with reading(browser, address("large")) as reader:
+        reader.tab.add_init_script("delete window.DecompressionStream")
+        reader.tab.goto(reader.address)
+        reader.wait("document.querySelector('.banner.error')")
+        assert "This browser cannot unpack the figures" in reader.tab.locator(".banner").first.inner_text()
+        assert [wrong.split(":")[0] for wrong in reader.wrongs] == ["exception"]
+        reader.wrongs.clear()

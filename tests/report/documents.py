@@ -235,7 +235,15 @@ def sums(currency: str, cohorts: Sequence[Cohort]) -> list[Sums]:
     net = sum((cell.revenue + cell.refunds for cohort in cohorts for cell in cohort.cells), Decimal(0))
     rows = [(None, text(net)), *((row["month"], row["revenue"]) for row in months(currency, cohorts))]
     return [
-        {"currency": currency, "month": month, "triangle": one, "entries": one, "orders": one, "is_equal": True}
+        {
+            "currency": currency,
+            "month": month,
+            "triangle": one,
+            "entries": one,
+            "orders": one,
+            "without_entry": 0,
+            "is_equal": True,
+        }
         for month, one in rows
     ]
 

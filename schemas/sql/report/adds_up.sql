@@ -1,6 +1,7 @@
 -- adds_up: the same money counted three times: in the triangle (ltv_cohorts), in the ltv entries, and in the stored
 -- orders and charges. Month NULL: all of it, net of refunds. Of a month: what was ordered in it, gross. Orders are read
 -- once, beside what was given back of each: a row for each of its currencies, of which the first brings the order along.
+-- The amount of an order is that of its ltv entry; a stored order that has none is in no sum, so those are counted.
 WITH refunds AS (
   SELECT
     order_id,
@@ -33,17 +34,32 @@ given_back AS (
   WHERE amount < 0 AND charged_on <= @as_of
   GROUP BY order_id, currency
 ),
-ordered AS (
+every_order AS (
   SELECT
+    orders.is_counted,
     orders.currency,
     orders.ordered_on,
     COALESCE(given_back.currency, orders.currency) AS refund_currency,
     SUM(IF(COALESCE(given_back.is_first, TRUE), orders.amount, 0)) AS amount,
-    SUM(given_back.amount) AS refunded
+    SUM(given_back.amount) AS refunded,
+    COUNTIF(COALESCE(given_back.is_first, TRUE)) AS orders
   FROM order_facts AS orders
   LEFT JOIN given_back ON given_back.order_id = orders.order_id
-  WHERE orders.is_counted AND orders.ordered_on <= @as_of
-  GROUP BY orders.currency, orders.ordered_on, refund_currency
+  GROUP BY orders.is_counted, orders.currency, orders.ordered_on, refund_currency
+),
+ordered AS (
+  SELECT currency, ordered_on, refund_currency, amount, refunded
+  FROM every_order
+  WHERE is_counted AND ordered_on <= @as_of
+),
+stored AS (
+  SELECT COUNT(*) AS orders FROM stored_orders
+),
+lost AS (
+  SELECT CAST(stored.orders - COALESCE(SUM(every_order.orders), 0) AS INT64) AS orders
+  FROM stored
+  LEFT JOIN every_order ON TRUE
+  GROUP BY stored.orders
 ),
 parts AS (
   SELECT
@@ -79,11 +95,14 @@ sums AS (
   GROUP BY currency, purchase_month
 )
 SELECT
-  currency,
-  purchase_month,
-  triangle,
-  entries,
-  orders,
-  triangle = entries AND entries = orders AS is_equal
+  sums.currency,
+  sums.purchase_month,
+  sums.triangle,
+  sums.entries,
+  sums.orders,
+  IF(sums.purchase_month IS NULL, lost.orders, 0) AS orders_without_entry,
+  sums.triangle = sums.entries AND sums.entries = sums.orders
+    AND (sums.purchase_month IS NOT NULL OR lost.orders = 0) AS is_equal
 FROM sums
+CROSS JOIN lost
 ORDER BY currency, purchase_month
