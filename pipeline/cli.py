@@ -262,11 +262,11 @@ def _replay(options: argparse.Namespace, config: ShopConfig, rest: list[str], li
 
 
 def _batch(options: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
-    from pipeline.extract.command import load_extracts, reading_of, refuse_dead, report
-
     if not options.extract:
         _batch_from_database(options, config, rest, live)
         return
+    from pipeline.extract.command import load_extracts, reading_of, refuse_dead, report
+
     if len(options.table or ()) > 1:
         raise UsageError("--extract takes one --table: the one that the files are of")
     reading = reading_of(options.encoding, options.delimiter, options.decimal_comma)

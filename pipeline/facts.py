@@ -1,7 +1,8 @@
 """Fact views: what the queries of `schemas/sql` read beside `ltv_entries`, in one shape whatever a shop maps.
 
-Amount, currency, customer, dates and whether an order counts are those of its ltv entry, never derived again here. A
-role that is not mapped, or of which no row has come yet, gives an empty view.
+Amount, currency, customer, dates and whether an order counts are those of its ltv entry; `order_amounts` alone, against
+which the entries are held, derives them again. A role that is not mapped, or of which no row has come yet, gives an
+empty view.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Mapping
 
 from pipeline.google_names import quoted, text
 from pipeline.layout import raw_names
+from pipeline.stored_columns import number_of, text_of
+from pipeline.stored_orders import order_amounts
 from pipeline.warehouse import StoredTable, Warehouse
 from schemas.columns import BOOL, DATE, INT64, MONEY, STRING, TIMESTAMP, ColumnType, Kind
 from schemas.config import ShopConfig
@@ -38,6 +41,13 @@ FACTS: dict[str, dict[str, ColumnType]] = {
         "currency": STRING,
         "status": STRING,
         "country": STRING,
+        "is_counted": BOOL,
+    },
+    "order_amounts": {
+        "order_id": STRING,
+        "ordered_on": DATE,
+        "amount": MONEY,
+        "currency": STRING,
         "is_counted": BOOL,
     },
     "item_facts": {"order_id": STRING, "product": STRING, "quantity": MONEY, "amount": MONEY},
@@ -137,11 +147,12 @@ def fact_views(config: ShopConfig, raw: Mapping[str, StoredTable]) -> list[tuple
     roles = [f"SELECT {text(role)} AS role" for role in config.tables]
     parts = {
         "order_facts": [_orders(columns["orders"])] if "orders" in columns else [],
+        "order_amounts": [order_amounts(config, columns["orders"])] if "orders" in columns else [],
         "item_facts": [_items(columns["order_items"])] if "order_items" in columns else [],
         "charge_facts": charges,
         "order_segments": _order_segments(config, columns.get("orders", {})),
         "customer_segments": _customer_segments(config, columns.get("customers", {})),
-        "stored_orders": [f"SELECT {_text('id', columns['orders'])} AS order_id FROM orders AS stored"]
+        "stored_orders": [f"SELECT {text_of('id', columns['orders'])} AS order_id FROM orders AS stored"]
         if "orders" in columns
         else [],
         "mapped_roles": roles,
@@ -159,7 +170,7 @@ def _orders(columns: Mapping[str, ColumnType]) -> str:
     return (
         "SELECT entries.order_id, entries.customer_id, entries.occurred_at AS ordered_at,"
         " entries.purchase_date AS ordered_on, entries.amount, entries.currency,"
-        f" {_text('status', columns)} AS status, {_text('country', columns)} AS country,"
+        f" {text_of('status', columns)} AS status, {text_of('country', columns)} AS country,"
         " NOT entries._deleted AS is_counted FROM orders AS stored JOIN raw.ltv_entries AS entries"
         f" ON {_same('entries.order_id', columns)} WHERE entries.origin = 'orders'"
     )
@@ -179,14 +190,14 @@ def _same(entry_key: str, columns: Mapping[str, ColumnType]) -> str:
     """An entry is that of a stored row. Whole numbers are joined many times as fast as their texts."""
     if columns["id"].kind is Kind.INT64:
         return f"SAFE_CAST({entry_key} AS INT64) = stored.id"
-    return f"{entry_key} = {_text('id', columns)}"
+    return f"{entry_key} = {text_of('id', columns)}"
 
 
 def _items(columns: Mapping[str, ColumnType]) -> str:
-    quantity = _number("quantity", columns)
-    amount = _number("amount", columns) if "amount" in columns else _line(columns)
+    quantity = number_of("quantity", columns)
+    amount = number_of("amount", columns) if "amount" in columns else _line(columns)
     return (
-        f"SELECT {_text('order_id', columns)} AS order_id, {_text('product', columns)} AS product,"
+        f"SELECT {text_of('order_id', columns)} AS order_id, {text_of('product', columns)} AS product,"
         f" {quantity} AS quantity, {amount} AS amount FROM order_items AS stored"
     )
 
@@ -200,7 +211,7 @@ def _line(columns: Mapping[str, ColumnType]) -> str:
         scale = sum(kind.scale for kind in kinds if kind is not None)
         if width <= MONEY.precision and width - scale <= MONEY.precision - MONEY.scale:
             return "CAST(stored.quantity * stored.unit_amount AS NUMERIC)"
-    sides = (_number(name, columns) for name in ("quantity", "unit_amount"))
+    sides = (number_of(name, columns) for name in ("quantity", "unit_amount"))
     return f"SAFE_CAST(SAFE_MULTIPLY({', '.join(sides)}) AS NUMERIC)"
 
 
@@ -223,7 +234,7 @@ def _customer_segment_names(config: ShopConfig) -> dict[str, str]:
 
 def _order_segments(config: ShopConfig, columns: Mapping[str, ColumnType]) -> list[str]:
     return [
-        f"SELECT {_text('id', columns)} AS order_id, {text(name)} AS segment, {_text(name, columns)} AS value"
+        f"SELECT {text_of('id', columns)} AS order_id, {text(name)} AS segment, {text_of(name, columns)} AS value"
         " FROM orders AS stored"
         for name in (dict.fromkeys(config.segments) if columns else ())
     ]
@@ -236,40 +247,7 @@ def _customer_segments(config: ShopConfig, columns: Mapping[str, ColumnType]) ->
         return []
     names = raw_names(sorted(definition.named_columns()), definition)
     return [
-        f"SELECT TRIM({_text('id', columns)}) AS customer_id, {text(segment)} AS segment,"
-        f" {_text(names[name], columns)} AS value FROM customers AS stored"
+        f"SELECT TRIM({text_of('id', columns)}) AS customer_id, {text(segment)} AS segment,"
+        f" {text_of(names[name], columns)} AS value FROM customers AS stored"
         for name, segment in _customer_segment_names(config).items()
     ]
-
-
-def _text(name: str, columns: Mapping[str, ColumnType]) -> str:
-    """A column as the text that `pipeline.values.as_text` makes of it; NULL where there is none."""
-    kind = columns.get(name)
-    if kind is None:
-        return "CAST(NULL AS STRING)"
-    value = f"stored.{quoted(name)}"
-    if kind.kind is Kind.STRING:
-        return value
-    if kind.kind is Kind.BYTES:
-        return f"TO_HEX({value})"
-    if kind.kind is Kind.STRINGS:
-        return f"ARRAY_TO_STRING({value}, ',')"
-    if kind.kind is Kind.JSON:
-        return f"FORMAT('%p', {value})"
-    if kind.kind is Kind.DECIMAL and kind.scale:
-        return f"FORMAT('%.{kind.scale}f', {value})"
-    return f"CAST({value} AS STRING)"
-
-
-def _number(name: str, columns: Mapping[str, ColumnType]) -> str:
-    """A column as NUMERIC; NULL where there is none, or none that NUMERIC holds. A FLOAT64 by its shortest digits."""
-    kind, value = columns.get(name), f"stored.{quoted(name)}"
-    if kind is None:
-        return "CAST(NULL AS NUMERIC)"
-    if kind.kind is Kind.INT64 or (kind.kind is Kind.DECIMAL and kind.precision - kind.scale <= 29):
-        return f"CAST({value} AS NUMERIC)"
-    if kind.kind is Kind.FLOAT64:
-        return f"SAFE_CAST(CAST({value} AS STRING) AS NUMERIC)"
-    if kind.kind in (Kind.DECIMAL, Kind.STRING):
-        return f"SAFE_CAST({value} AS NUMERIC)"
-    return "CAST(NULL AS NUMERIC)"

@@ -46,7 +46,15 @@ RESERVED_TABLES = frozenset(
         *("counted_refunds", "orders_before", "refunds_before", "rollup_before", "mapped_roles"),
         *("marks", "stored_orders", "ltv_triangle", "ltv_averages", "adds_up", "gross_to_net", "changed_cells"),
         "reconciliation_states",
-        *("order_facts", "item_facts", "charge_facts", "order_segments", "customer_segments", "mapped_segments"),
+        *(
+            "order_facts",
+            "order_amounts",
+            "item_facts",
+            "charge_facts",
+            "order_segments",
+            "customer_segments",
+            "mapped_segments",
+        ),
     }
 )
 """Names in the warehouse that no mirrored table may take."""

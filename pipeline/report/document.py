@@ -102,15 +102,13 @@ class Problem(TypedDict):
 
 
 class Sums(TypedDict):
-    """A row of `adds_up`; `month` None: everything up to the day. `without_entry`: stored orders without an ltv entry, of
-    whatever currency."""
+    """A row of `adds_up`; `month` None: everything up to the day."""
 
     currency: str
     month: str | None
     triangle: str
     entries: str
     orders: str
-    without_entry: int
     is_equal: bool
 
 

@@ -78,13 +78,11 @@ def not_adding_up(sums: Sequence[Sums]) -> list[Problem]:
         return []
     first = wrong[0]
     where = f"{first['currency']}, {first['month'] or 'all months'}"
-    lost = first["without_entry"]
     return [
         problem(
             "error",
             f"The figures do not add up ({len(wrong)} of {len(sums)} sums; {where}: triangle {first['triangle']},"
-            f" entries {first['entries']}, orders {first['orders']})."
-            + (f" {_many(lost, 'stored order has', 'stored orders have')} no ltv entry." if lost else ""),
+            f" entries {first['entries']}, orders {first['orders']}).",
             "Run `ltv-pipeline rollup`; if it stays so, `ltv-pipeline verify` says where warehouse and shop differ.",
         )
     ]

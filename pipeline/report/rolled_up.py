@@ -17,7 +17,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "ltv_triangle": (*_KEY, "cohort_month", "customers", "is_open", *MEASURES),
     "ltv_averages": (*_KEY, "cohorts", "customers", *AVERAGE_MEASURES),
     "ltv_cohorts_by_segment": (*_KEY, "customers"),
-    "adds_up": ("currency", "purchase_month", "triangle", "entries", "orders", "orders_without_entry", "is_equal"),
+    "adds_up": ("currency", "purchase_month", "triangle", "entries", "orders", "is_equal"),
     "gross_to_net": ("currency", "purchase_month", "step", "name", "amount", "orders"),
     "ltv_monthly": ("purchase_month", "currency", "orders", "customers", "revenue"),
     "product_stats": ("product", "currency", "quantity", "revenue", "average_price", "customers", "first_sold_on"),

@@ -14,7 +14,7 @@ def read_adds_up(warehouse: Warehouse, currencies: Container[str] | None = None)
     found = read(
         warehouse,
         "adds_up ORDER BY currency, purchase_month",
-        ("currency", "purchase_month", "orders_without_entry", "is_equal"),
+        ("currency", "purchase_month", "is_equal"),
         ("triangle", "entries", "orders"),
     )
     return [
@@ -24,7 +24,6 @@ def read_adds_up(warehouse: Warehouse, currencies: Container[str] | None = None)
             "triangle": row["triangle"],
             "entries": row["entries"],
             "orders": row["orders"],
-            "without_entry": row["orders_without_entry"],
             "is_equal": bool(row["is_equal"]),
         }
         for row in rows(found)

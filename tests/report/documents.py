@@ -241,7 +241,6 @@ def sums(currency: str, cohorts: Sequence[Cohort]) -> list[Sums]:
             "triangle": one,
             "entries": one,
             "orders": one,
-            "without_entry": 0,
             "is_equal": True,
         }
         for month, one in rows

@@ -140,9 +140,48 @@ def test_orders_and_charges_are_what_their_entries_say() -> None:
         ("a'1", "5", Decimal("9.1234"), "USD", "completed", True, None),
         ("b", None, Decimal(10), "EUR", " cancelled ", False, None),
     ]
+    assert amounts(warehouse, "order_amounts") == amounts(warehouse, "order_facts") != []
     found = rows(warehouse, "SELECT charge_id, origin, order_id, amount, currency FROM charge_facts")
     assert found == [("3", "refunds", "a'1", Decimal(-4), None)]
     assert rows(warehouse, "SELECT role FROM mapped_roles ORDER BY role") == [("charges",), ("orders",), ("refunds",)]
+
+
+def amounts(warehouse: DuckDBWarehouse, view: str) -> list[tuple[Any, ...]]:
+    return rows(warehouse, f"SELECT order_id, ordered_on, amount, currency, is_counted FROM {view} ORDER BY order_id")
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        None,
+        {"column": "status", "in": ["paid", "o'k", 7]},
+        {"column": "status", "not_in": ["cancelled"]},
+        {"column": "status", "in": []},
+        {"column": "status", "not_in": []},
+        {"column": "status", "is_null": True},
+        {"column": "status", "is_null": False},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["decimal(12,2)", "double", "bigint unsigned"])
+def test_what_orders_amount_to_is_the_same_told_twice(kind: str, counted: dict[str, Any] | None) -> None:
+    """By the pipeline in the ltv entries, and by SQL from the stored rows."""
+    orders = {**MAPPED["orders"], "columns": {**MAPPED["orders"]["columns"], "currency": "money"}}
+    config = shop(tables=tables(orders=orders), currency=None, counted=counted)
+    of = schema("shop.orders", {"id": "bigint", "order_date": "datetime(6)", "status": "varchar", "customer_id": "int",
+                                "amount": kind, "money": "char(4)"})  # fmt: skip
+    statuses = ["paid", " paid\t", "o'k", "7", "cancelled", "\ncancelled ", "", None]
+    values: list[Any] = [7, 0, 10**6] if "int" in kind else [0.1, 19.99, -3.25] if kind == "double" else ["7.01", "-1"]
+    made = [
+        order(number, status=status, amount=values[number % len(values)], money=["EUR", " usd", None, ""][number % 4])
+        for number, status in enumerate(statuses, 1)
+    ]
+    warehouse = memory()
+    changes = apply(warehouse, config, message(of, *(event("c", row, at) for at, row in enumerate(made, 1))))
+    assert not changes.dead
+    replace_fact_views(warehouse, config)
+    assert amounts(warehouse, "order_amounts") == amounts(warehouse, "order_facts")
+    assert len(amounts(warehouse, "order_amounts")) == len(statuses)
 
 
 ITEMS = {
