@@ -13,11 +13,15 @@ refunds AS (
   WHERE kind = 'refund' AND purchase_date <= @as_of
   GROUP BY order_id, currency
 ),
+refunded_sales AS (
+  SELECT order_id, currency
+  FROM ltv_entries
+  WHERE kind = 'sale' AND purchase_date <= @as_of AND order_id IN (SELECT order_id FROM refunds)
+),
 refunded AS (
   SELECT COALESCE(refunds.currency, sales.currency) AS refund_currency, SUM(refunds.amount) AS amount
   FROM refunds
-  JOIN ltv_entries AS sales ON sales.order_id = refunds.order_id
-  WHERE sales.kind = 'sale' AND sales.purchase_date <= @as_of
+  JOIN refunded_sales AS sales ON sales.order_id = refunds.order_id
   GROUP BY refund_currency
 ),
 ordered AS (
@@ -32,11 +36,15 @@ charged_back AS (
   WHERE amount < 0 AND charged_on <= @as_of
   GROUP BY order_id, currency
 ),
+refunded_orders AS (
+  SELECT order_id, currency
+  FROM order_amounts
+  WHERE is_counted AND ordered_on <= @as_of AND order_id IN (SELECT order_id FROM charged_back)
+),
 given_back AS (
   SELECT COALESCE(charged_back.currency, orders.currency) AS refund_currency, SUM(charged_back.amount) AS amount
   FROM charged_back
-  JOIN order_amounts AS orders ON orders.order_id = charged_back.order_id
-  WHERE orders.is_counted AND orders.ordered_on <= @as_of
+  JOIN refunded_orders AS orders ON orders.order_id = charged_back.order_id
   GROUP BY refund_currency
 ),
 parts AS (
