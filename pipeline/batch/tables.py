@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 40_000_000
 """How much a chunk is to have at most, by the average length of the table's rows."""
 
-CHUNK_ROWS = 250_000
-"""A little more than two of DuckDB's row groups, which it writes straight into its file, one on each core."""
+CHUNK_ROWS = 245_760
+"""Two of DuckDB's row groups, which it writes straight into its file, one on each core."""
 
 _ANY_COLUMN = "\0"
 """No column has this name: it is published where all columns are, also those that the catalogue does not show."""

@@ -3,7 +3,7 @@
 -- was refunded in two months is one of each. Every month from a currency's first to the open one has its five steps.
 WITH not_counted AS (
   SELECT currency, DATE_TRUNC(ordered_on, MONTH) AS purchase_month, COUNT(*) AS orders, SUM(amount) AS amount
-  FROM order_facts
+  FROM order_amounts
   WHERE NOT is_counted AND ordered_on <= @as_of
   GROUP BY currency, purchase_month
 ),
