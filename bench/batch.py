@@ -16,7 +16,7 @@ from bench.traffic import large_inserts, open_database
 from demo.mariadb import require_program
 from demo.servers import MariaDB
 
-ROWS = 1_000_000
+ROWS = 10_000_000
 ROWS_A_STATEMENT = 100_000
 MOST_MB = 2_000.0
 NINE_COLUMNS = (
