@@ -181,6 +181,11 @@ def qualified(sql: str, places: Places) -> Qualified:
     return Qualified(_spliced(sql, splices), sql, tuple(splices))
 
 
+def named_tables(sql: str) -> set[str]:
+    """The tables that a query names alone, those that its WITH defines apart. Raises QueryError."""
+    return {table.name for table in parse_query(sql).find_all(exp.Table) if _place(table, Places(str)) is not None}
+
+
 def _place(table: exp.Table, places: Places) -> Place | None:
     if not isinstance(table.this, exp.Identifier) or table.catalog or "INFORMATION_SCHEMA" in table.name.upper():
         return None

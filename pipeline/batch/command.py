@@ -14,12 +14,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pipeline.batch import place
 from pipeline.batch.decode import DecodeChunks
 from pipeline.batch.loads import Remaining, TableLoad, remaining
 from pipeline.batch.log_watch import LogWatch
+from pipeline.batch.login import log_in
 from pipeline.batch.place import LogOrder, decide_order
 from pipeline.batch.progress import LoadsProgress
 from pipeline.batch.source import Reader, Reading, read_shared, share_reader
@@ -35,13 +35,10 @@ from pipeline.signals import stopping_on_signals
 from pipeline.warehouse import Warehouse, open_warehouse
 from schemas.checkpoint import Place
 from schemas.checkpoint_store import open_checkpoint
-from schemas.config import ShopConfig, read_password
+from schemas.config import ShopConfig
 from schemas.errors import IncompleteLoad, SourceUnavailable, TableAltered, WarehouseUnavailable
 from schemas.server_logs import read_logs
-from schemas.source import SourceAddress, connect, describe_server
-
-if TYPE_CHECKING:
-    from pipeline.batch.stamps import Connection
+from schemas.source import SourceAddress, describe_server
 
 LOG = logging.getLogger(__name__)
 DUCKDB_MEMORY = "512MB"
@@ -169,13 +166,13 @@ def _look(config: ShopConfig, options: BatchOptions, names: Sequence[str], wareh
     assert config.source is not None
     with contextlib.closing(open_checkpoint(config.checkpoint)) as store:
         checkpoint = store.read()  # before the logs are: a worker moves it on
-    tailed = _login(config, config.source)
+    tailed = log_in(config, config.source, READ_TIMEOUT_S)
     try:
         logs = read_logs(tailed, describe_server(tailed))
     finally:
         tailed.close()
     read_from = options.replica or config.source
-    connection = _login(config, read_from)
+    connection = log_in(config, read_from, READ_TIMEOUT_S)
     try:
         with contextlib.closing(open_checkpoint(config.checkpoint)) as store:
             server = describe_server(connection)
@@ -194,7 +191,7 @@ def _look(config: ShopConfig, options: BatchOptions, names: Sequence[str], wareh
     finally:
         connection.close()
     reading = Reading(
-        lambda: _login(config, read_from),
+        lambda: log_in(config, read_from, READ_TIMEOUT_S),
         way,
         options.parallel,
         options.chunk_rows,
@@ -202,11 +199,6 @@ def _look(config: ShopConfig, options: BatchOptions, names: Sequence[str], wareh
         options.tries,
     )
     return _Scene(order, reading, tables, begins)
-
-
-def _login(config: ShopConfig, address: SourceAddress) -> Connection:
-    password = address.password.get_secret_value() or read_password(config)
-    return connect(address, password, config.encryption, read_timeout=READ_TIMEOUT_S)
 
 
 def _say_purged(config: ShopConfig, order: LogOrder, *, everything: bool) -> None:

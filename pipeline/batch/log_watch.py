@@ -8,9 +8,10 @@ import threading
 import time
 from typing import NamedTuple
 
-from schemas.config import ShopConfig, read_password
+from pipeline.batch.login import log_in
+from schemas.config import ShopConfig
 from schemas.errors import LtvError
-from schemas.source import Connection, SourceAddress, connect, rows
+from schemas.source import Connection, SourceAddress, rows
 
 LOGIN_TIMEOUT_S = 10.0
 
@@ -56,10 +57,10 @@ class LogWatch:
     def _look(self) -> None:
         if self._address is None:
             return
-        with contextlib.suppress(LtvError):
-            password = self._address.password.get_secret_value() or read_password(self._config)
-            connection = connect(self._address, password, self._config.encryption, read_timeout=LOGIN_TIMEOUT_S)
-            with contextlib.closing(connection):
-                state = read_log_state(connection)
-                if state.file:
-                    self._seen = LogSeen(state.file, state.groups, time.monotonic())
+        with (
+            contextlib.suppress(LtvError),
+            contextlib.closing(log_in(self._config, self._address, LOGIN_TIMEOUT_S)) as connection,
+        ):
+            state = read_log_state(connection)
+            if state.file:
+                self._seen = LogSeen(state.file, state.groups, time.monotonic())

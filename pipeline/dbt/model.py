@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.bigquery.ddl import DELETED, FORGETTING
-from pipeline.facts import BEFORE, before_views
+from pipeline.facts import BEFORE, MARKS, before_views
 from pipeline.google_names import quoted
-from pipeline.google_sql import Places, qualified, to_duckdb, with_parameter, without_order
+from pipeline.google_sql import Places, named_tables, qualified, to_duckdb, with_parameter, without_order
 from schemas.rollup_tables import PLAIN, ROLLUP_STORAGE
 from schemas.tables import RAW
 
@@ -24,7 +24,7 @@ Query = tuple[str, str]
 
 _MARK = "dbt:"
 _DAY = "CAST('{{ ltv_as_of() }}' AS DATE)"
-_MARKS = dict(before_views(False))["marks"]
+_MARKS = dict(before_views(False))[MARKS]
 
 
 def models(queries: Sequence[Query], adapter: str) -> dict[str, str]:
@@ -46,7 +46,7 @@ def later_than(table: str, queries: Sequence[Query]) -> list[str]:
     if table == queries[-1][0]:
         return [name for name, _ in queries[:-1]]
     views = {view for view, (shown, _) in BEFORE.items() if shown == table}
-    return [name for name, query in queries if views and name != table and _names(query) & views]
+    return [name for name, query in queries if views and name != table and named_tables(query) & views]
 
 
 def sources(queries: Sequence[Query]) -> dict[str, list[str]]:
@@ -81,7 +81,7 @@ class Reading:
     def _own(self, table: str) -> str:
         if table in BEFORE:
             return self._placed(f"{{{{ ltv_before('{table}') }}}}")
-        if table == "marks":
+        if table == MARKS:
             return f"({qualified(_MARKS, self._places).sql})"
         return self._placed(f"{{{{ ref('{table}') }}}}") if table in self._made else self._source(SOURCE, table)
 
@@ -99,18 +99,6 @@ class Reading:
         """A name that both dialects leave as it is, until the text of dbt's takes its place."""
         self._texts.append(text)
         return quoted(f"{_MARK}{len(self._texts) - 1}")
-
-
-def _names(query: str) -> set[str]:
-    """The tables of the dataset that a query reads."""
-    read: set[str] = set()
-
-    def seen(table: str) -> str:
-        read.add(table)
-        return table
-
-    qualified(query, Places(seen))
-    return read
 
 
 def _config(table: str, adapter: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipeline.bigquery.ddl import replace_table, scheduled
 from pipeline.bigquery.names import DatasetName
 from pipeline.facts import BEFORE
-from pipeline.google_sql import Places, qualified
+from pipeline.google_sql import named_tables
 from pipeline.rollup import ROLLED_UP, rollup_queries
 
 Query = tuple[str, str]
@@ -42,11 +42,4 @@ def groups(queries: Sequence[Query]) -> list[list[Query]]:
 def read_tables(query: str) -> set[str]:
     """The tables beside the rolled-up ones that a query names; of those views that show an earlier rollup, what they
     show. Raises QueryError."""
-    read: set[str] = set()
-
-    def seen(table: str) -> str:
-        read.add(BEFORE[table][0] if table in BEFORE else table)
-        return table
-
-    qualified(query, Places(seen))
-    return read
+    return {BEFORE[table][0] if table in BEFORE else table for table in named_tables(query)}
