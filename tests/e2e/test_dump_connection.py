@@ -115,10 +115,10 @@ def test_rotation_under_load(shop: Shop) -> None:
         writer.stop()
         expected = stored(shop)
         until(lambda: len(sink.ids()) >= len(expected))
-        last = shop.position()
-        until(lambda: f"{shop.checkpoint()['file']}:{shop.checkpoint()['position']}" == last)
+        # asked anew each time: MariaDB may write its own event into a new file a while after it was begun
+        until(lambda: f"{shop.checkpoint()['file']}:{shop.checkpoint()['position']}" == shop.position())
     assert sorted(sink.ids()) == expected
-    assert int(last.partition(":")[0].rpartition(".")[2]) >= first + 15
+    assert int(shop.position().partition(":")[0].rpartition(".")[2]) >= first + 15
 
 
 def test_idle_server_is_not_taken_for_a_dead_one(shop: Shop, server: Any) -> None:

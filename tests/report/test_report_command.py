@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("shop.yaml").write_text(SHOP)
     warehouse = open_duckdb("ltv.duckdb")
-    apply(warehouse, shop(), *by_words(["order 1 2022-01-13 4711 75"]))
+    apply(warehouse, shop(), *by_words(["order 1 2022-01-13 4711000815 75"]))
     rollup(warehouse, shop(), dt.date(2022, 2, 28))
     warehouse.close()
     return tmp_path
@@ -65,7 +65,7 @@ def test_it_prints(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
 
 def test_it_rolls_up_only_when_told_to(capsys: pytest.CaptureFixture[str]) -> None:
     warehouse = open_duckdb("ltv.duckdb")
-    apply(warehouse, shop(), *by_words(["order 1 2022-01-13 4711 75", "order 2 2022-01-14 1 33.33"]))
+    apply(warehouse, shop(), *by_words(["order 1 2022-01-13 4711000815 75", "order 2 2022-01-14 1 33.33"]))
     warehouse.close()
     assert run() == 0
     assert "Orders or refunds have been written since the rollup" in capsys.readouterr().out
@@ -77,9 +77,9 @@ def test_it_rolls_up_only_when_told_to(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_no_ids(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
-    assert b"4711" in Path("report.html").read_bytes().split(b'id="document"')[1].split(b"</script>")[0]
+    assert b"4711000815" in Path("report.html").read_bytes().split(b'id="document"')[1].split(b"</script>")[0]
     assert run("--orders-per-cell", "0") == 0
-    assert b"4711" not in Path("report.html").read_bytes().split(b'id="document"')[1].split(b"</script>")[0]
+    assert b"4711000815" not in Path("report.html").read_bytes().split(b'id="document"')[1].split(b"</script>")[0]
 
 
 @pytest.mark.parametrize(
