@@ -49,7 +49,7 @@ def run(scene: Scene) -> Iterator[Result]:
     rows = scene.rows or ROWS
     shop = scene.shop("rollup")
     config = load_config(shop.config_file)
-    with contextlib.closing(open_duckdb(str(config.warehouse).removeprefix("duckdb:"))) as warehouse:
+    with contextlib.closing(open_duckdb(str(config.duckdb_file))) as warehouse:
         scene.say(f"{rows:,} ltv entries are written")
         _fill(warehouse, config, rows)
         began = time.monotonic()

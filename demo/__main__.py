@@ -123,8 +123,7 @@ def _run(options: argparse.Namespace, console: Console, database: MariaDB, stack
         page = report(config, str(stack.folder / "report.html"))
         size = f"{page.size / 1e6:.1f} MB"
         console.print(f"\nthe page is {page.output} ({size}, in {page.seconds:.1f} s)", soft_wrap=True)
-    path = str(config.warehouse).removeprefix("duckdb:")
-    console.print(f"\nthe warehouse is {path}; try:", soft_wrap=True)
+    console.print(f"\nthe warehouse is {config.duckdb_file}; try:", soft_wrap=True)
     command = f"{Path(sys.executable).parent}/ltv-pipeline query -c {stack.config_file}"
     console.print(f"  {command} 'SELECT * FROM ltv_monthly'", soft_wrap=True, highlight=False)
     return 0 if equal else 1
@@ -139,7 +138,7 @@ def _warehouse(stack: Stack, config: ShopConfig) -> Warehouse:
     found: list[Warehouse] = []
 
     def opened() -> bool:
-        if not Path(f"{str(config.warehouse).removeprefix('duckdb:')}.server").exists():
+        if not Path(f"{config.duckdb_file}.server").exists():
             return False
         with contextlib.suppress(Transient):
             found.append(open_warehouse(config, read_only=True))

@@ -62,7 +62,6 @@ FACTS: dict[str, dict[str, ColumnType]] = {
     },
     "order_segments": {"order_id": STRING, "segment": STRING, "value": STRING},
     "customer_segments": {"customer_id": STRING, "segment": STRING, "value": STRING},
-    "stored_orders": {"order_id": STRING},
     "mapped_roles": {"role": STRING},
     "mapped_segments": {"segment": STRING},
 }
@@ -152,9 +151,6 @@ def fact_views(config: ShopConfig, raw: Mapping[str, StoredTable]) -> list[tuple
         "charge_facts": charges,
         "order_segments": _order_segments(config, columns.get("orders", {})),
         "customer_segments": _customer_segments(config, columns.get("customers", {})),
-        "stored_orders": [f"SELECT {text_of('id', columns['orders'])} AS order_id FROM orders AS stored"]
-        if "orders" in columns
-        else [],
         "mapped_roles": roles,
         "mapped_segments": [f"SELECT {text(name)} AS segment" for name in segment_names(config)],
     }

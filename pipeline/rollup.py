@@ -28,7 +28,7 @@ def rollup_queries() -> list[tuple[str, str]]:
 
 def prepare_rollup(config: ShopConfig) -> None:
     """Does beforehand what DuckDB needs of the queries, which takes a quarter of a second."""
-    if str(config.warehouse).startswith("duckdb:"):
+    if config.duckdb_file:
         from pipeline.google_sql import to_duckdb
 
         for _, query in rollup_queries():

@@ -156,11 +156,10 @@ def open_warehouse(
     another process still holds the file. BigQuery is shared in any case. Raises WarehouseError, ConfigError.
     """
     config.need("warehouse")
-    kind, _, rest = str(config.warehouse).partition(":")
-    if kind == "duckdb":
+    if file := config.duckdb_file:
         from pipeline.duckdb_warehouse import open_duckdb
 
-        return open_duckdb(rest, hold=hold, join=join, read_only=read_only, memory=memory, waiting=waiting)
+        return open_duckdb(file, hold=hold, join=join, read_only=read_only, memory=memory, waiting=waiting)
     from pipeline.bigquery.warehouse import open_bigquery
 
     return open_bigquery(config, read_only=read_only, writing=hold)

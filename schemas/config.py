@@ -44,7 +44,7 @@ RESERVED_TABLES = frozenset(
         *("ltv_monthly", "ltv_cohorts", "ltv_cohorts_by_segment", "order_first_purchase", "product_stats"),
         *("product_top_country", "payment_reconciliation", "freshness", "cohort_changes", "rolled_up"),
         *("counted_refunds", "orders_before", "refunds_before", "rollup_before", "mapped_roles"),
-        *("marks", "stored_orders", "ltv_triangle", "ltv_averages", "adds_up", "gross_to_net", "changed_cells"),
+        *("marks", "ltv_triangle", "ltv_averages", "adds_up", "gross_to_net", "changed_cells"),
         "reconciliation_states",
         *(
             "order_facts",
@@ -331,6 +331,12 @@ class ShopConfig(Model):
             mirror = self.mirrored[table]
             wanted |= (set(columns) if mirror.include is None else set(mirror.include)) - set(mirror.exclude)
         return [column for column in columns if column in wanted]
+
+    @property
+    def duckdb_file(self) -> str | None:
+        """Where the warehouse is, if it is a file of DuckDB's."""
+        kind, _, file = str(self.warehouse).partition(":")
+        return file if kind == "duckdb" else None
 
     def settings(self) -> dict[str, Any]:
         """What the ltv entries depend on; a warehouse keeps it and refuses another."""

@@ -49,7 +49,7 @@ def package(config: ShopConfig, *, sources_only: bool = False) -> dict[str, str]
 def _places(config: ShopConfig) -> tuple[str, dict[str, Place]]:
     """The adapter that the warehouse wants, and where its sources are."""
     config.need("warehouse")
-    if str(config.warehouse).startswith("duckdb:"):
+    if config.duckdb_file:
         return DUCKDB, {SOURCE: (None, "main"), RAW_SOURCE: (None, RAW)}
     dataset = parse_dataset(str(config.warehouse), config.project)
     return BIGQUERY, {SOURCE: (dataset.project, dataset.dataset), RAW_SOURCE: (dataset.project, dataset.raw)}

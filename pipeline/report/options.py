@@ -70,8 +70,7 @@ def run_report(given: argparse.Namespace, config: ShopConfig, rest: list[str], l
 def run_serve(given: argparse.Namespace, config: ShopConfig, rest: list[str], live: bool) -> None:
     from pipeline.report.serve import Serving, serve
 
-    is_local = str(config.warehouse).startswith("duckdb:")
-    every = given.every or (EVERY_S if is_local else EVERY_BIGQUERY_S)
+    every = given.every or (EVERY_S if config.duckdb_file else EVERY_BIGQUERY_S)
     serve(config, Serving(given.port, every, not given.no_rollup, given.orders_per_cell != 0))
 
 

@@ -18,7 +18,7 @@ class Turns:
     def __init__(self, config: ShopConfig, *, writes: bool = True) -> None:
         self._config = config
         self._writes = writes
-        self._is_file = str(config.warehouse).startswith("duckdb:")
+        self._is_file = config.duckdb_file is not None
         self._turn = threading.Lock()
         self._open: Warehouse | None = None
 

@@ -111,7 +111,7 @@ still_dated AS (
   WHERE entries.kind = 'sale'
 ),
 still_stored AS (
-  SELECT stored_orders.order_id FROM stored_orders JOIN gone ON gone.order_id = stored_orders.order_id
+  SELECT order_amounts.order_id FROM order_amounts JOIN gone ON gone.order_id = order_amounts.order_id
 ),
 reasons AS (
   SELECT
