@@ -115,7 +115,11 @@ def test_every_table_is_the_same(bigquery: BigQueryServer, groups: str) -> None:
         assert not any(table.changes.mixed for table in bigquery.tables.of("local-shop", f"{bigquery.dataset}_raw"))
 
 
-INEXACT = ("product_stats: the price is rounded half away from zero",)
+INEXACT = (
+    "product_stats: the price is rounded half away from zero",
+    *(f"{table}: an LTV whose ten-thousandths" for table in ("ltv_cohorts", "ltv_cohorts_by_segment")),
+    *(f"{table}: sums whose ten-thousandths" for table in ("ltv_triangle", "ltv_averages")),
+)
 """Cases that the emulator cannot have right: it divides NUMERIC as floats."""
 
 
@@ -152,27 +156,32 @@ def _plain(lines: list[str]) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("table", [table for table, _ in rollup_queries()])
-def test_a_rollup_is_googlesql_and_reads_only_what_it_needs(bigquery: BigQueryServer, table: str) -> None:
-    query = dict(rollup_queries())[table]
+@pytest.mark.parametrize(("table", "query"), rollup_queries())
+def test_a_rollup_names_what_it_reads(table: str, query: str) -> None:
     tree = sqlglot.parse_one(query, read="bigquery")
     own = {cte.alias for cte in tree.find_all(exp.CTE)}
     for select in tree.find_all(exp.Select):
         sources = {source.name for source in select.find_all(exp.Table) if source.parent_select is select}
         if sources - own:
-            assert not any(one.is_star for one in select.expressions), f"SELECT * from {sources - own}"
+            assert not any(one.is_star for one in select.expressions), f"SELECT * from {sources - own} in {table}"
+
+
+def test_a_rollup_reads_only_what_it_needs(bigquery: BigQueryServer) -> None:
     with bigquery_warehouse(bigquery) as warehouse:
         apply_to(warehouse, ["order 1 2022-01-13 1 75", "charge 1 1 -5 2022-02-01"])
         rollup(warehouse, shop(), dt.date(2022, 3, 1))
-        before = warehouse.client.bytes_scanned
-        warehouse.replace_tables([(table, query)], {"as_of": dt.date(2022, 3, 1)})
-        read = warehouse.client.bytes_scanned - before
-        tables = ["orders", "charges"] if "_facts" in query or "order_amounts" in query else []
-        tables += ["ltv_entries"] if tables or " ltv_entries" in query or "raw." in query else []
-        most = sum(
-            one.bytes_of({column.name.lower() for column in one.layout.columns}) for one in map(bigquery.table, tables)
-        )
-        assert 0 < read < most + 200 if tables else read == 0  # rolled-up tables weigh nothing in the emulator
+        for table, query in rollup_queries():
+            before = warehouse.client.bytes_scanned
+            warehouse.replace_tables([(table, query)], {"as_of": dt.date(2022, 3, 1)})
+            read = warehouse.client.bytes_scanned - before
+            tables = ["orders", "charges"] if "_facts" in query or "order_amounts" in query else []
+            tables += ["ltv_entries"] if tables or " ltv_entries" in query or "raw." in query else []
+            most = sum(
+                one.bytes_of({column.name.lower() for column in one.layout.columns})
+                for one in map(bigquery.table, tables)
+            )
+            # rolled-up tables weigh nothing in the emulator
+            assert 0 < read < most + 200 if tables else read == 0, table
 
 
 def apply_to(warehouse: BigQueryWarehouse, words: list[str]) -> None:
