@@ -35,12 +35,9 @@ def to_duckdb(sql: str, *, pretty: bool = False) -> str:
         for side in ("this", "expression"):
             if isinstance(division.args[side], exp.Binary):
                 division.set(side, exp.paren(division.args[side], copy=False))
-        if any(_is_numeric(division.args[side]) for side in ("this", "expression")):
-            for side in ("this", "expression"):  # whole numbers of a billionth: DuckDB makes doubles of decimals
-                division.set(side, _billionths(division.args[side]))
         around = exp.Paren()
         division.replace(around)
-        around.set("this", division)
+        around.set("this", _exact(division))
     for moved in list(tree.find_all(exp.DateAdd, exp.DateSub, exp.DateTrunc)):  # dates in BigQuery, times in DuckDB
         if moved.key != "datetrunc" or moved.text("unit").upper() in _DATE_PARTS:
             date = exp.Cast(to=exp.DataType.build("DATE"))
@@ -53,22 +50,51 @@ def to_duckdb(sql: str, *, pretty: bool = False) -> str:
     return tree.sql(dialect="duckdb", pretty=pretty)
 
 
-def _is_numeric(value: exp.Expression) -> bool:
-    """Whether an operand is a NUMERIC: by a CAST that says so, as nothing else here knows of types."""
+_BY_WHOLE = """CASE
+  WHEN ABS(x) < 9000000000000000000 THEN CAST(TRUNC(x) AS BIGINT) // n ELSE CAST(TRUNC(x) AS INT128) // n
+END"""
+"""What a NUMERIC has beyond a whole number is nothing of its quotient by one. 128 bits take four times as long."""
+
+
+def _exact(division: exp.IntDiv) -> exp.Expression:
+    """Between whole numbers: DuckDB makes doubles of decimals."""
+    value, by = division.this, division.expression
+    if _is(value, exp.DType.DECIMAL) and _is(by, exp.DType.BIGINT):
+        return _filled(_BY_WHOLE, x=_decimal(value), n=by)
+    if _is(value, exp.DType.DECIMAL) or _is(by, exp.DType.DECIMAL):
+        division.set("this", _billionths(value))
+        division.set("expression", _billionths(by))
+    return division
+
+
+def _is(value: exp.Expression, kind: exp.DType) -> bool:
+    """Whether an operand is a NUMERIC, or an INT64: by a CAST that says so, as nothing else here knows of types."""
     if isinstance(value, exp.Cast):
-        return bool(value.to.this == exp.DType.DECIMAL)
-    if isinstance(value, exp.Paren | exp.Neg | exp.Abs | exp.Add | exp.Sub | exp.Mul):
-        return any(_is_numeric(part) for part in value.iter_expressions())
+        return bool(value.to.this == kind)
+    if isinstance(value, exp.Paren | exp.Neg | exp.Abs):
+        return _is(value.this, kind)
+    if isinstance(value, exp.Add | exp.Sub | exp.Mul):
+        sides = [_is(part, kind) for part in value.iter_expressions()]
+        return all(sides) if kind == exp.DType.BIGINT else any(sides)
     return False
 
 
 def _billionths(value: exp.Expression) -> exp.Expression:
     """A NUMERIC as how many billionths it is: the whole and the rest apart, for its type holds no more digits."""
-    numeric = exp.Cast(this=value.copy(), to=exp.DataType.build("DECIMAL(38, 9)", dialect="duckdb"))
-    template = sqlglot.parse_one("CAST(TRUNC(x) AS INT128) * 1000000000 + CAST((x - TRUNC(x)) * 1000000000 AS INT128)")
-    for column in list(template.find_all(exp.Column)):
-        column.replace(numeric.copy())
-    return exp.paren(template, copy=False)
+    template = "CAST(TRUNC(x) AS INT128) * 1000000000 + CAST((x - TRUNC(x)) * 1000000000 AS INT128)"
+    return _filled(template, x=_decimal(value))
+
+
+def _decimal(value: exp.Expression) -> exp.Expression:
+    return exp.Cast(this=value.copy(), to=exp.DataType.build("DECIMAL(38, 9)", dialect="duckdb"))
+
+
+def _filled(template: str, **given: exp.Expression) -> exp.Expression:
+    """DuckDB's SQL in brackets, with expressions in place of its columns."""
+    tree = exp.paren(sqlglot.parse_one(template, read="duckdb"), copy=False)
+    for column in list(tree.find_all(exp.Column)):
+        column.replace(given[column.name].copy())
+    return tree
 
 
 def _texts_of_values(tree: exp.Query) -> None:

@@ -188,7 +188,7 @@ def by_words(lines: Iterable[str], currency: bool = False, *, instants: bool = F
     the same, `item ID ORDER PRODUCT QUANTITY UNIT_AMOUNT`, `customer ID CHANNEL`, `delete order ID` and so on,
     `truncate orders`; NULL is -. `instants`: dates are instants in UTC rather than times of the shop's clock.
     """
-    extra = {"currency": "char"} if currency else {}
+    extra = {"amount": "decimal(20,2)", **({"currency": "char"} if currency else {})}
     lines = list(lines)
     countries = {"country": "char"} if any("country=" in line for line in lines) else {}
     clock = "timestamp(6)" if instants else "datetime(6)"

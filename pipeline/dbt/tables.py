@@ -216,12 +216,13 @@ TABLES = {
     ),
     "reconciliation_states": Table(
         "payment_reconciliation by state and age.",
-        "currency state age orders amount charged difference",
+        "currency state age orders amount due charged difference",
         "currency state age",
         "state orders",
         own={
             "age": "0 to 7, 8 to 30, 31 to 90 or over 90 days; NULL: of any age.",
             "orders": "Orders; of orphan charges, charges.",
+            "due": "Of orders that count, their amount; of others nothing.",
         },
     ),
     "rolled_up": Table(

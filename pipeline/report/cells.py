@@ -1,16 +1,16 @@
-"""The triangles and averages of the page: those of all customers, and of as many values of each segment as there is
-room for, the largest first."""
+"""The triangles and averages of the page: those of all customers, and those of values of segments."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from pipeline.report.columns import Columns, month, read, rows, shown
-from pipeline.report.document import AVERAGE_MEASURES, MEASURES, Averages, Key, Segment, Triangle
+from pipeline.report.columns import Columns, month, read, shown
+from pipeline.report.document import AVERAGE_MEASURES, MEASURES, Averages, Key, Triangle
+from pipeline.report.segment_values import Size, Value, of_values, sizes
 from pipeline.warehouse import Warehouse
 
 CELL_BYTES, GUEST_CELL_BYTES = 150, 60
@@ -19,41 +19,9 @@ CELL_BYTES, GUEST_CELL_BYTES = 150, 60
 MOST_WHOLE_BYTES = 2_500_000
 """Of the triangles of all customers: a shop of seven currencies and five years."""
 
-MOST_AVERAGES = 30
-"""Values of a segment that have averages."""
-
-MOST_AVERAGE_ROWS = 3_600
-"""Of all values together: each takes 100 bytes of the page."""
-
 KEY = ("segment", "value", "is_other", "currency", "is_guest")
 
-_RANKED = """
-  SELECT segment, COALESCE(CONCAT('=', value), '') AS name, value, is_other, SUM(customers) AS customers,
-    ROW_NUMBER() OVER (PARTITION BY segment ORDER BY SUM(customers) DESC, value, is_other) AS place
-  FROM ltv_cohorts_by_segment
-  WHERE month_number = 0
-  GROUP BY segment, value, is_other
-"""
-"""The values of each segment, the largest first, in the order in which `ltv_triangle` takes them."""
-
-_BYTES = f"""CAST(SUM(
-  CASE WHEN cells.is_guest THEN {GUEST_CELL_BYTES} WHEN NOT cells.is_guest THEN {CELL_BYTES} ELSE 0 END
-) AS INT64)"""
-
-_OF_VALUE = """
-    ON ranked.segment = cells.segment
-    AND ranked.name = COALESCE(CONCAT('=', cells.value), '')
-    AND ranked.is_other = cells.is_other
-"""
-
-
-@dataclass(frozen=True)
-class Size:
-    """What a value takes, in all currencies, with guests; its place among the values of its segment."""
-
-    segment: str
-    place: int
-    size: int
+_BYTES = f"CAST(SUM(IF(is_guest, {GUEST_CELL_BYTES}, {CELL_BYTES})) AS INT64)"
 
 
 @dataclass(frozen=True)
@@ -66,78 +34,84 @@ class Whole:
 
 def whole(warehouse: Warehouse, currencies: Sequence[str]) -> Whole:
     """`currencies`: the most important first."""
-    found = read(
-        warehouse,
-        "ltv_triangle AS cells WHERE segment IS NULL GROUP BY currency",
-        ("currency", f"{_BYTES} AS size"),
-    )
-    sizes = dict(zip(found["currency"], found["size"], strict=True))
-    order = [*(code for code in currencies if code in sizes), *sorted(set(sizes) - set(currencies))]
+    found = read(warehouse, "ltv_triangle WHERE segment IS NULL GROUP BY currency", ("currency", f"{_BYTES} AS size"))
+    known = dict(zip(found["currency"], found["size"], strict=True))
+    order = [*(code for code in currencies if code in known), *sorted(set(known) - set(currencies))]
     kept: list[str] = []
     size = 0
     for code in order:
-        if not kept or size + sizes[code] <= MOST_WHOLE_BYTES:
+        if not kept or size + known[code] <= MOST_WHOLE_BYTES:
             kept.append(code)
-            size += sizes[code]
+            size += known[code]
     return Whole(tuple(kept), size)
 
 
-def fitting(sizes: Sequence[Size], room: int) -> dict[str, int]:
-    """Segment → how many of its values, from the first, fit into `room`: in turn, a value of each."""
-    chosen: dict[str, int] = {}
-    full: set[str] = set()
-    for size in sorted(sizes, key=lambda size: (size.place, size.segment)):
-        if size.segment in full or size.size > room:
-            full.add(size.segment)
-            continue
-        room -= size.size
-        chosen[size.segment] = size.place
-    return chosen
-
-
-def triangle_sizes(warehouse: Warehouse) -> list[Size]:
+def triangle_sizes(warehouse: Warehouse, values: Sequence[Value]) -> list[Size]:
     """In bytes, about."""
-    return _sizes(warehouse, "ltv_triangle", _BYTES)
+    return sizes(warehouse, values, "ltv_triangle", _BYTES)
 
 
-def average_sizes(warehouse: Warehouse) -> list[Size]:
+def average_sizes(warehouse: Warehouse, values: Sequence[Value]) -> list[Size]:
     """In rows."""
-    return _sizes(warehouse, "ltv_averages", "COUNT(cells.currency)")
+    return sizes(warehouse, values, "ltv_averages", "COUNT(*)")
 
 
-def _sizes(warehouse: Warehouse, table: str, size: str) -> list[Size]:
-    found = read(
-        warehouse,
-        f"({_RANKED}) AS ranked LEFT JOIN {table} AS cells {_OF_VALUE}"
-        f" WHERE ranked.place <= {MOST_AVERAGES} GROUP BY ranked.segment, place",
-        ("ranked.segment AS segment", "place", f"{size} AS size"),
-    )
-    return [Size(row["segment"], row["place"], row["size"]) for row in rows(found)]
+@dataclass(frozen=True)
+class _Kind:
+    """A table of cells: its columns beside the key and the month number, those that are texts, and the order within a
+    key."""
+
+    table: str
+    plain: tuple[str, ...]
+    measures: tuple[str, ...]
+    order: str
 
 
-def _chosen(places: Mapping[str, int]) -> tuple[str, dict[str, Any]]:
-    """GoogleSQL: a row is of all customers, or of a value that has room; and its parameters."""
-    wanted = ["cells.segment IS NULL"]
-    parameters: dict[str, Any] = {}
-    for number, (segment, last) in enumerate(sorted(places.items())):
-        wanted.append(f"(cells.segment = @segment_{number} AND ranked.place <= {last})")
-        parameters[f"segment_{number}"] = segment
-    return " OR ".join(wanted), parameters
+_TRIANGLES = _Kind("ltv_triangle", ("cohort_month", "customers"), MEASURES, "cohort_month, month_number")
+_AVERAGES = _Kind("ltv_averages", ("cohorts", "customers"), AVERAGE_MEASURES, "month_number")
+
+_Part = tuple[dict[str, Any], Columns]
+"""A key, and the columns of its rows."""
 
 
-def read_triangles(warehouse: Warehouse, currencies: Sequence[str], places: Mapping[str, int]) -> list[Triangle]:
-    """Of all customers, and of the first values of each segment, as many as `places` says."""
-    wanted, parameters = _chosen(places)
+def read_triangles(warehouse: Warehouse, currencies: Sequence[str], values: Sequence[Value]) -> list[Triangle]:
+    """Of all customers, and of the values, in their order."""
+    return [_triangle(key, part) for key, part in _parts(warehouse, _TRIANGLES, currencies, values)]
+
+
+def read_averages(warehouse: Warehouse, currencies: Sequence[str], values: Sequence[Value]) -> list[Averages]:
+    return [
+        {
+            "key": _key(key),
+            "cohorts": _joined(part["cohorts"]),
+            "customers": _joined(part["customers"]),
+            "cells": {name: _joined(part[name]) for name in AVERAGE_MEASURES},
+        }
+        for key, part in _parts(warehouse, _AVERAGES, currencies, values)
+    ]
+
+
+def _parts(warehouse: Warehouse, kind: _Kind, currencies: Sequence[str], values: Sequence[Value]) -> list[_Part]:
+    wanted, parameters = of_values(values)
     columns = read(
         warehouse,
-        f"ltv_triangle AS cells LEFT JOIN ({_RANKED}) AS ranked {_OF_VALUE} WHERE {wanted}"
-        " ORDER BY cells.segment, ranked.place, cells.currency, cells.is_guest, cells.cohort_month, cells.month_number",
-        (*(f"cells.{name} AS {name}" for name in KEY), "cohort_month", "month_number", "cells.customers AS customers"),
-        tuple(f"cells.{name}" for name in MEASURES),
+        f"{kind.table} WHERE {wanted} ORDER BY {', '.join(KEY)}, {kind.order}",
+        (*KEY, "month_number", *kind.plain),
+        kind.measures,
         parameters,
     )
-    groups = list(_groups(columns, KEY))
-    return [_triangle(columns, key, start, end) for key, start, end in groups if key["currency"] in currencies]
+    place = {(one.segment, one.value, one.is_other): number for number, one in enumerate(values)}
+    found = [
+        (place.get((key["segment"], key["value"], key["is_other"]), -1), key, start, end)
+        for key, start, end in _groups(columns, KEY)
+        if key["currency"] in currencies
+    ]
+    found.sort(key=lambda part: part[0])
+    return [(key, _rows(columns, start, end)) for _, key, start, end in found]
+
+
+def _rows(columns: Columns, start: int, end: int) -> Columns:
+    return {name: values[start:end] for name, values in columns.items()}
 
 
 def _groups(columns: Columns, names: Sequence[str]) -> Iterator[tuple[dict[str, Any], int, int]]:
@@ -160,8 +134,7 @@ def _key(found: dict[str, Any]) -> Key:
     }
 
 
-def _triangle(columns: Columns, key: dict[str, Any], start: int, end: int) -> Triangle:
-    part = {name: values[start:end] for name, values in columns.items()}
+def _triangle(key: dict[str, Any], part: Columns) -> Triangle:
     made: Triangle = {"key": _key(key), "cohorts": [], "customers": [], "cells": {name: [] for name in MEASURES}}
     following: dt.date | None = None
     for group, first, behind in _groups(part, ("cohort_month",)):
@@ -194,56 +167,3 @@ def _months_between(earlier: dt.date, later: dt.date) -> int:
 
 def _joined(texts: Sequence[Any]) -> str:
     return " ".join("-" if text is None else str(text) for text in texts)
-
-
-def read_averages(warehouse: Warehouse, currencies: Sequence[str], places: Mapping[str, int]) -> list[Averages]:
-    wanted, parameters = _chosen(places)
-    columns = read(
-        warehouse,
-        f"ltv_averages AS cells LEFT JOIN ({_RANKED}) AS ranked {_OF_VALUE} WHERE {wanted}"
-        " ORDER BY cells.segment, ranked.place, cells.currency, cells.is_guest, cells.month_number",
-        (*(f"cells.{name} AS {name}" for name in KEY), "month_number", "cohorts", "cells.customers AS customers"),
-        tuple(f"cells.{name}" for name in AVERAGE_MEASURES),
-        parameters,
-    )
-    return [
-        {
-            "key": _key(key),
-            "cohorts": _joined(columns["cohorts"][start:end]),
-            "customers": _joined(columns["customers"][start:end]),
-            "cells": {name: _joined(columns[name][start:end]) for name in AVERAGE_MEASURES},
-        }
-        for key, start, end in _groups(columns, KEY)
-        if key["currency"] in currencies
-    ]
-
-
-def read_segments(
-    warehouse: Warehouse, names: Sequence[str], averages: Mapping[str, int], triangles: Mapping[str, int]
-) -> list[Segment]:
-    """`names`: the segments of shop.yaml, in its order."""
-    values = read(
-        warehouse,
-        f"({_RANKED}) AS ranked WHERE place <= {MOST_AVERAGES} ORDER BY segment, place",
-        ("segment", "value", "is_other", "CAST(customers AS INT64) AS customers"),
-    )
-    totals = read(warehouse, f"({_RANKED}) AS ranked GROUP BY segment", ("segment", "COUNT(*) AS n"))
-    total = dict(zip(totals["segment"], totals["n"], strict=True))
-    made: dict[str, Segment] = {}
-    for group, start, end in _groups(values, ("segment",)):
-        segment = group["segment"]
-        last = min(end, start + averages.get(segment, 0))
-        made[segment] = {
-            "name": segment,
-            "values": [
-                {
-                    "value": shown(values["value"][at]),
-                    "is_other": values["is_other"][at],
-                    "customers": values["customers"][at],
-                }
-                for at in range(start, last)
-            ],
-            "triangles": min(triangles.get(segment, 0), last - start),
-            "left_out": total[segment] - (last - start),
-        }
-    return [made[name] for name in [*names, *sorted(set(made) - set(names))] if name in made]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pipeline.report.columns import day, instant, month, read, rows, shown
-from pipeline.report.document import ChangedCell, ChangedOrder, Changes
+from pipeline.report.document import Change, ChangedCell, ChangedOrder, Changes
 from pipeline.warehouse import Warehouse
 
 MOST_CELLS = 2_000
 MOST_ORDERS = 500
+
+_PLAIN = ("cohort_month", "month_number", "currency", "is_guest", "reason", "orders")
+_MONEY = ("revenue", "refunds")
 
 
 def read_changes(warehouse: Warehouse, most_orders: int | None = None) -> Changes:
@@ -36,24 +41,10 @@ def _cells(warehouse: Warehouse) -> list[ChangedCell]:
         warehouse,
         "changed_cells ORDER BY was_open, ABS(revenue) + ABS(refunds) DESC, cohort_month, month_number, currency,"
         f" is_guest, reason LIMIT {MOST_CELLS}",
-        ("cohort_month", "month_number", "currency", "is_guest", "was_open", "reason", "changes", "orders"),
-        ("revenue", "refunds"),
+        (*_PLAIN, "was_open", "changes"),
+        _MONEY,
     )
-    return [
-        {
-            "month": month(row["cohort_month"]),
-            "number": row["month_number"],
-            "currency": row["currency"],
-            "is_guest": row["is_guest"],
-            "was_open": row["was_open"],
-            "reason": row["reason"],
-            "changes": row["changes"],
-            "orders": row["orders"],
-            "revenue": row["revenue"],
-            "refunds": row["refunds"],
-        }
-        for row in rows(found)
-    ]
+    return [{**_change(row), "was_open": row["was_open"], "changes": row["changes"]} for row in rows(found)]
 
 
 def _orders(warehouse: Warehouse, most: int) -> list[ChangedOrder]:
@@ -61,21 +52,23 @@ def _orders(warehouse: Warehouse, most: int) -> list[ChangedOrder]:
         warehouse,
         "cohort_changes ORDER BY ABS(revenue) + ABS(refunds) DESC, order_id, cohort_month, month_number, reason"
         f" LIMIT {most:d}",
-        ("cohort_month", "month_number", "currency", "is_guest", "reason", "order_id", "customer_id", "orders"),
-        ("revenue", "refunds"),
+        (*_PLAIN, "order_id", "customer_id"),
+        _MONEY,
     )
     return [
-        {
-            "month": month(row["cohort_month"]),
-            "number": row["month_number"],
-            "currency": row["currency"],
-            "is_guest": row["is_guest"],
-            "reason": row["reason"],
-            "order_id": shown(row["order_id"]) or "",
-            "customer_id": shown(row["customer_id"]),
-            "orders": row["orders"],
-            "revenue": row["revenue"],
-            "refunds": row["refunds"],
-        }
+        {**_change(row), "order_id": shown(row["order_id"]) or "", "customer_id": shown(row["customer_id"])}
         for row in rows(found)
     ]
+
+
+def _change(row: dict[str, Any]) -> Change:
+    return {
+        "month": month(row["cohort_month"]),
+        "number": row["month_number"],
+        "currency": row["currency"],
+        "is_guest": row["is_guest"],
+        "reason": row["reason"],
+        "orders": row["orders"],
+        "revenue": row["revenue"],
+        "refunds": row["refunds"],
+    }

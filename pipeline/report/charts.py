@@ -16,6 +16,9 @@ FIGURES = "abs(datum.value) >= 10000 ? format(datum.value, '.3~s') : format(datu
 PERCENT = "format(datum.value, '.1~%')"
 """What an axis says at a tick."""
 
+FITS = "length(datum.amount) * 7 < width / 5"
+"""Whether a bar's exact amount is no wider than the bar."""
+
 STEPS = ["Ordered", "Not counted", "Gross", "Refunds", "Net"]
 
 LIGHT = {"ink": "#1b2733", "quiet": "#55626f", "line": "#d9e0e6"}
@@ -65,6 +68,7 @@ def theme(name: str, colours: dict[str, str]) -> Spec:
         "axis": axis,
         "axisX": {"grid": False},
         "axisY": {"domain": False, "ticks": False, "labelPadding": 6, "tickCount": 5},
+        "title": {"anchor": "start", "fontSize": 12, "fontWeight": "normal", "offset": 8, "color": colours["quiet"]},
         "range": {"ramp": RAMPS[name], "category": PAIRS[name]},
         "line": ink,
         "point": ink,
@@ -107,6 +111,9 @@ NUMBER: Spec = {
     "axis": {"tickMinStep": 1, "format": "d"},
     "scale": {"nice": False},
 }
+ROOM = {"padding": {"left": 2, "top": 10, "right": 26, "bottom": 8}}
+"""At the right, for half the name of the last month."""
+
 MONTH: Spec = {
     "field": "month",
     "type": "ordinal",
@@ -153,7 +160,7 @@ def curves(labels: str) -> Spec:
 
 def sizes() -> Spec:
     """`rows`: month, value, label."""
-    return spec(**rows("rows"), mark={"type": "bar"}, encoding={"x": MONTH, "y": amount(), **LABEL})
+    return spec(**rows("rows"), **ROOM, mark={"type": "bar"}, encoding={"x": MONTH, "y": amount(), **LABEL})
 
 
 def by_cohort(labels: str) -> Spec:
@@ -161,6 +168,7 @@ def by_cohort(labels: str) -> Spec:
     point = {"type": "point", "size": 40, "opacity": 1}
     return spec(
         **rows("rows"),
+        **ROOM,
         encoding={"x": MONTH, "y": amount(labels=labels)},
         layer=[
             {"mark": {"type": "line", "strokeWidth": 1.5}},
@@ -179,8 +187,9 @@ def by_cohort(labels: str) -> Spec:
 
 
 def revenue() -> Spec:
-    """`rows`: month, value, label, place, a bar's layer for each cohort. `totals`: month, value, label of the month."""
+    """`rows`: month, value, label, place, a bar's layer for each cohort. `totals`: month, value, label, is_open."""
     return spec(
+        **ROOM,
         layer=[
             {
                 **rows("rows"),
@@ -198,13 +207,20 @@ def revenue() -> Spec:
                 "mark": {"type": "tick", "thickness": 2, "opacity": 1},
                 "encoding": {"x": MONTH, "y": amount(), **LABEL},
             },
-        ]
+            {
+                **rows("totals"),
+                "transform": [{"filter": "datum.is_open"}],
+                "mark": {"type": "text", "baseline": "bottom", "dy": -5, "fontStyle": "italic", "text": "open"},
+                "encoding": {"x": MONTH, "y": amount()},
+            },
+        ],
     )
 
 
 def bridge() -> Spec:
-    """`rows`: name, start, end, top, label, amount, kind (sum, less)."""
-    name = {"field": "name", "type": "nominal", "title": None, "sort": STEPS, "axis": {"labelAngle": 0}}
+    """`rows`: name, start, end, top, label, amount (exact), short, kind (sum, less)."""
+    axis = {"labelAngle": 0, "labelExpr": "split(datum.label, ' ')"}
+    name = {"field": "name", "type": "nominal", "title": None, "sort": STEPS, "axis": axis}
     kind = {"field": "kind", "type": "nominal", "legend": None, "scale": {"domain": ["sum", "less"]}}
     return spec(
         **rows("rows"),
@@ -215,7 +231,11 @@ def bridge() -> Spec:
             },
             {
                 "mark": {"type": "text", "baseline": "bottom", "dy": -4},
-                "encoding": {"x": name, "y": amount("top"), "text": {"field": "amount"}},
+                "encoding": {
+                    "x": name,
+                    "y": amount("top"),
+                    "text": {"condition": {"test": FITS, "field": "amount"}, "field": "short"},
+                },
             },
         ],
     )

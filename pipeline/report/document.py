@@ -161,6 +161,7 @@ class StateCount(TypedDict):
     age: str | None
     orders: int
     amount: str
+    due: str
     charged: str
     difference: str
 
@@ -192,34 +193,31 @@ class Reconciliation(TypedDict):
     left_out: int
 
 
-class ChangedCell(TypedDict):
-    """A row of `changed_cells`: what one reason has added to a cell since the rollup before, by `changes` orders."""
+class Change(TypedDict):
+    """What one reason has added to a cell since the rollup before."""
 
     month: str
     number: int
     currency: str
     is_guest: bool
-    was_open: bool
     reason: str
-    changes: int
     orders: int
     revenue: str
     refunds: str
 
 
-class ChangedOrder(TypedDict):
-    """A row of `cohort_changes`."""
+class ChangedCell(Change):
+    """A row of `changed_cells`: by `changes` orders."""
 
-    month: str
-    number: int
-    currency: str
-    is_guest: bool
-    reason: str
+    was_open: bool
+    changes: int
+
+
+class ChangedOrder(Change):
+    """A row of `cohort_changes`: by one order."""
+
     order_id: str
     customer_id: str | None
-    orders: int
-    revenue: str
-    refunds: str
 
 
 class Changes(TypedDict):

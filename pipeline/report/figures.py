@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from pipeline.facts import segment_names
-from pipeline.report import cells, problems
+from pipeline.report import cells, problems, segment_values
 from pipeline.report.cell_orders import read_cell_orders
 from pipeline.report.changes import read_changes
 from pipeline.report.columns import instant
@@ -19,6 +19,7 @@ from pipeline.report.freshness import read_freshness
 from pipeline.report.products import read_products
 from pipeline.report.reconciliation import read_reconciliation
 from pipeline.report.rolled_up import RolledUp, last_rollup, present_mark, require_tables
+from pipeline.report.segment_values import first, fitting
 from pipeline.report.sums import read_adds_up, read_currencies, read_months, read_steps
 from pipeline.warehouse import Warehouse
 from schemas.config import ShopConfig
@@ -125,12 +126,13 @@ def _document(
     if not is_live:
         limit = _most_per_cell(warehouse) if orders_per_cell is None else orders_per_cell
         made["cell_orders"] = read_cell_orders(warehouse, limit, whole.currencies)
-    averages = cells.fitting(cells.average_sizes(warehouse), cells.MOST_AVERAGE_ROWS)
-    made["averages"] = cells.read_averages(warehouse, whole.currencies, averages)
+    values = segment_values.read_values(warehouse)
+    averages = fitting(cells.average_sizes(warehouse, values), segment_values.MOST_AVERAGE_ROWS)
+    made["averages"] = cells.read_averages(warehouse, whole.currencies, first(values, averages))
     room = MOST_BYTES - CHANGES_BYTES - whole.size - len(orjson.dumps(made))
-    triangles = cells.fitting(cells.triangle_sizes(warehouse), room)
-    made["triangles"] = cells.read_triangles(warehouse, whole.currencies, triangles)
-    made["segments"] = cells.read_segments(warehouse, segment_names(config), averages, triangles)
+    triangles = fitting(cells.triangle_sizes(warehouse, values), room)
+    made["triangles"] = cells.read_triangles(warehouse, whole.currencies, first(values, triangles))
+    made["segments"] = segment_values.segments(segment_names(config), values, averages, triangles)
     made["changes"] = read_changes(warehouse, 0 if orders_per_cell == 0 else None)
     made["problems"] = banners(made, config, now)
     return made

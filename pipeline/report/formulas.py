@@ -16,6 +16,8 @@ def formulas(config: ShopConfig) -> list[Formula]:
         "net": f"Net is gross less refunds. {_refunds(config)}",
         "ltv": "LTV is what a cohort has brought in, net unless gross is chosen, from the month of the customers' first"
         " order (month 0) up to the month shown; per customer it is divided by all customers of the cohort.",
+        "month 0": "Month numbers count calendar months: who first bought on the last day of a month has one day of"
+        " month 0. A first order that cost nothing counts as any other.",
         "time zone": f"Months and days begin and end at midnight in {config.time_zone}.",
         "currency": _currency(config),
     }

@@ -64,7 +64,7 @@ def _states(warehouse: Warehouse, currencies: Container[str] | None) -> list[Sta
         warehouse,
         "reconciliation_states ORDER BY currency, state, age",
         ("currency", "state", "age", "orders"),
-        ("amount", "charged", "difference"),
+        ("amount", "due", "charged", "difference"),
     )
     return [
         {
@@ -73,6 +73,7 @@ def _states(warehouse: Warehouse, currencies: Container[str] | None) -> list[Sta
             "age": row["age"],
             "orders": row["orders"],
             "amount": row["amount"],
+            "due": row["due"],
             "charged": row["charged"],
             "difference": row["difference"],
         }

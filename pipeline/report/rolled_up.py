@@ -22,7 +22,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "ltv_monthly": ("purchase_month", "currency", "orders", "customers", "revenue"),
     "product_stats": ("product", "currency", "quantity", "revenue", "average_price", "customers", "first_sold_on"),
     "product_top_country": ("product", "country", "quantity"),
-    "reconciliation_states": ("currency", "state", "age", "orders", "amount", "charged", "difference"),
+    "reconciliation_states": ("currency", "state", "age", "orders", "amount", "due", "charged", "difference"),
     "payment_reconciliation": (
         *("order_id", "charge_id", "ordered_on", "currency", "status", "amount", "due", "paid", "refunded"),
         *("difference", "difference_pct", "state", "age_days"),

@@ -141,12 +141,14 @@ SELECT
   IF(
     customers = 0,
     NULL,
-    SIGN(ltv) * DIV(CAST(ABS(ltv) * 20000 AS INT64) + customers, 2 * customers) * CAST('0.0001' AS NUMERIC)
+    SIGN(ltv) * DIV(CAST(ABS(ltv) * 20000 + customers AS NUMERIC), CAST(2 * customers AS INT64))
+    * CAST('0.0001' AS NUMERIC)
   ) AS ltv_per_customer,
   IF(
     customers = 0,
     NULL,
-    SIGN(ltv_gross) * DIV(CAST(ABS(ltv_gross) * 20000 AS INT64) + customers, 2 * customers) * CAST('0.0001' AS NUMERIC)
+    SIGN(ltv_gross) * DIV(CAST(ABS(ltv_gross) * 20000 + customers AS NUMERIC), CAST(2 * customers AS INT64))
+    * CAST('0.0001' AS NUMERIC)
   ) AS ltv_gross_per_customer,
   -- The share of the cohort that bought in the month.
   IF(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.conftest import Open
-from tests.browser.reader import VIEWS, Reader
+from tests.browser.reader import CHARTED, VIEWS, Reader
 
 WIDTHS = (375, 1024, 1920)
 OUTSIDE = """
@@ -101,3 +101,88 @@ def test_paper_has_the_view_whole_and_light(read: Open) -> None:
     reader.tab.emulate_media(media="screen")
     reader.wait("document.documentElement.dataset.shown === 'dark'")
     assert reader.tab.locator("#formulas .sheet").is_hidden()
+
+
+CUT_TEXTS = """
+[...document.querySelectorAll('.canvas svg')].flatMap((svg) => {
+  const edge = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll('text')].filter((text) => {
+    const box = text.getBoundingClientRect();
+    return text.textContent && getComputedStyle(text).opacity !== '0'
+      && (box.left < edge.left - 1 || box.right > edge.right + 1 || box.top < edge.top - 1);
+  }).map((text) => text.textContent);
+})
+"""
+MEETING_TEXTS = """
+((selector) => {
+  const boxes = [...document.querySelectorAll(selector)].map((text) => text.getBoundingClientRect());
+  return boxes.filter((one, place) => boxes.some((other, at) => at > place
+    && one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom)).length;
+})
+"""
+CUT_CAPTIONS = """
+[...document.querySelectorAll('.scroll caption:not(.unseen) span')].filter((words) =>
+  words.getBoundingClientRect().right > words.closest('.scroll').getBoundingClientRect().right)
+  .map((words) => words.textContent)
+"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_text_of_a_chart_is_cut(read: Open, width: int) -> None:
+    reader = read("medium", width=width)
+    for view in CHARTED:
+        reader.open(view=view)
+        reader.wait_for_charts()
+        assert reader.evaluate(CUT_TEXTS) == [], view
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_amounts_of_the_bridge_are_apart(read: Open, width: int) -> None:
+    reader = read("large", width=width, view="bridge")
+    reader.wait_for_charts()
+    for texts in (".mark-text.role-mark text", ".role-axis-label text"):
+        assert reader.evaluate(f"{MEETING_TEXTS}({texts!r})") == 0, texts
+    exact = reader.texts("main tbody td:nth-child(2)")
+    assert (reader.texts(".mark-text.role-mark text") == exact) == (width > 375)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_captions_are_read_without_scrolling(read: Open, width: int) -> None:
+    reader = read("large", width=width)
+    for view in VIEWS:
+        reader.open(view=view)
+        assert reader.evaluate(CUT_CAPTIONS) == [], view
+
+
+@pytest.mark.parametrize("name", ["large", "hostile"])
+def test_a_row_keeps_its_name_when_its_figures_scroll(read: Open, name: str) -> None:
+    reader = read(name, width=375, view="products")
+    reader.evaluate("document.querySelector('main .scroll').scrollLeft = 250")
+    left, right, edge, wide = reader.evaluate(
+        "(() => { const scroll = document.querySelector('main .scroll').getBoundingClientRect();"
+        " const name = document.querySelector('main tbody th').getBoundingClientRect();"
+        " return [name.left, name.right, scroll.left, scroll.width] })()"
+    )
+    assert abs(left - edge) <= 1 and right - left < wide * 0.65
+
+
+def test_paper_has_every_chart_and_the_sums_after_the_figures(read: Open) -> None:
+    reader = read("medium", width=375, view="drivers")
+    assert (
+        reader.evaluate("[...document.querySelectorAll('.canvas')].filter((one) => one.querySelector('svg')).length")
+        < 4
+    )
+    reader.tab.emulate_media(media="print")
+    reader.wait("[...document.querySelectorAll('.canvas')].every((one) => one.querySelector('svg'))")
+    bottoms = reader.evaluate(
+        "['#facts', 'main', '#sums .sheet', '#formulas .sheet']"
+        ".map((name) => document.querySelector(name).getBoundingClientRect().bottom)"
+    )
+    assert bottoms == sorted(bottoms)
+    room = "(one) => one.offsetHeight - one.querySelector('svg').clientHeight"
+    assert all(canvas.evaluate(room) <= 8 for canvas in reader.tab.locator(".canvas").all())
+    reader.open(view="compare")
+    assert reader.tab.locator("main .legend").is_visible()
+    reader.tab.emulate_media(media="screen")
+    reader.wait("document.querySelector('#facts #formulas') !== null")
+    assert reader.tab.locator("#sums .sheet").is_hidden()

@@ -129,3 +129,141 @@ def test_a_lost_connection_is_said_and_found_again(server: LiveServer, reader: R
     server.publish(later(case_study(), "9"))
     reader.wait("document.querySelector('[data-cell=\"2022-01.6\"]').textContent === '9.00'")
     assert reader.tab.locator("#live").inner_text().startswith("live")
+
+
+SELECT = """
+((first, last) => getSelection().setBaseAndExtent(document.querySelector(first).firstChild, 0,
+  document.querySelector(last).firstChild, 3))
+"""
+LISTED = "document.querySelectorAll('#panel tbody tr').length"
+
+
+def select(reader: Reader, first: str, last: str) -> str:
+    reader.evaluate(f"{SELECT}({first!r}, {last!r})")
+    selected = str(reader.evaluate("getSelection().toString()"))
+    assert selected
+    return selected
+
+
+def test_figures_wait_while_text_of_them_is_selected(server: LiveServer, reader: Reader) -> None:
+    """Those of the header, too: what is shown together is of one rollup."""
+    reader.open(view="triangle")
+    seen = wait_for_first(reader)
+    facts = reader.tab.locator("#facts").inner_text()
+    selected = select(reader, "[data-cell='2022-01.4']", "[data-cell='2022-01.6']")
+    server.publish(later(case_study(), "700.5"))
+    reader.wait("!document.querySelector('#news').hidden")
+    server.publish(later(case_study(), "800.5"))
+    reader.wait("document.querySelector('#status').textContent.includes('They wait')")
+    assert reader.evaluate("getSelection().toString()") == selected
+    assert reader.triangle()[1][-1] == "625.00"
+    assert reader.tab.locator("#facts").inner_text() == facts
+    assert updates(reader) == seen
+    reader.evaluate("getSelection().collapseToEnd()")
+    reader.wait("document.querySelector('[data-cell=\"2022-01.6\"]').textContent === '800.50'")
+    assert "31 Jul 2022, 20:05:00" in reader.tab.locator("#facts").inner_text()
+    assert reader.tab.locator("#news").is_hidden()
+
+
+def test_figures_that_wait_come_at_once_when_they_are_wanted(server: LiveServer, reader: Reader) -> None:
+    reader.open(view="triangle")
+    wait_for_first(reader)
+    select(reader, "[data-cell='2022-01.4']", "[data-cell='2022-01.6']")
+    server.publish(later(case_study(), "700.5"))
+    reader.tab.locator("#news").click()
+    assert reader.triangle()[1][-1] == "700.50"
+    assert reader.tab.locator("#news").is_hidden()
+    assert reader.evaluate("document.activeElement.id") == "main"
+
+
+def test_what_is_chosen_is_shown_of_the_figures_that_wait(server: LiveServer, reader: Reader) -> None:
+    reader.open(view="triangle")
+    wait_for_first(reader)
+    select(reader, "[data-cell='2022-01.4']", "[data-cell='2022-01.6']")
+    server.publish(later(case_study(), "700.5"))
+    reader.wait("!document.querySelector('#news').hidden")
+    reader.evaluate("document.querySelector('#tab-curves').click()")
+    reader.wait("document.documentElement.dataset.state === '#view=curves'")
+    reader.tab.locator("#curves-table summary").click()
+    reader.wait("document.querySelector('.triangle')")
+    assert reader.triangle()[1][-1] == "700.50"
+    assert reader.tab.locator("#news").is_hidden()
+
+
+def test_a_view_whose_figures_have_not_changed_is_not_built_anew(server: LiveServer, reader: Reader) -> None:
+    reader.open(view="bridge")
+    seen = wait_for_first(reader)
+    reader.wait_for_charts()
+    reader.evaluate("document.querySelector('main .canvas svg').isSame = true")
+    selected = select(reader, "main tbody tr:first-child th", "main tbody tr:last-child th")
+    server.publish(later(case_study(), "700.5"))
+    reader.wait(f"document.documentElement.dataset.updates > '{seen}'")
+    assert reader.evaluate("document.querySelector('main .canvas svg').isSame")
+    assert reader.evaluate("getSelection().toString()") == selected
+    moved = later(case_study(), "700.5")
+    step = next(step for step in moved["gross_to_net"] if step["month"] is None and step["name"] == "net")
+    step["amount"] = "1"
+    reader.evaluate("getSelection().collapseToEnd()")
+    server.publish(moved)
+    reader.wait("document.querySelector('main tbody tr:last-child td').textContent === '1.00'")
+
+
+def test_a_file_of_figures_that_are_not_shown_is_of_the_newest(server: LiveServer, reader: Reader) -> None:
+    """The view shows rounded figures, or a part of them; its file has all."""
+    reader.open(view="drivers")
+    seen = wait_for_first(reader)
+    moved = later(case_study(), "625")
+    cells = moved["triangles"][0]["cells"]["orders"]
+    cells[0] = " ".join([*cells[0].split()[:-1], "77"])
+    server.publish(moved)
+    reader.wait(f"document.documentElement.dataset.updates > '{seen}'")
+    _, rows = reader.saved()
+    assert [row[5] for row in rows if row[:2] == ["2022-01", "6"]] == ["77"]
+
+
+def test_figures_wait_for_an_open_list(server: LiveServer, reader: Reader) -> None:
+    reader.open(view="triangle")
+    wait_for_first(reader)
+    reader.tab.locator("#from").focus()
+    reader.tab.keyboard.press("Alt+ArrowDown")
+    reader.wait("document.querySelector('#from').matches(':open')")
+    server.publish(later(case_study(), "700.5"))
+    reader.wait("!document.querySelector('#news').hidden")
+    assert reader.evaluate("document.querySelector('#from').matches(':open')")
+    reader.tab.keyboard.press("Escape")
+    reader.wait("document.querySelector('[data-cell=\"2022-01.6\"]').textContent === '700.50'")
+    assert reader.evaluate("document.activeElement.id") == "from"
+
+
+def test_a_press_ends_where_it_began(server: LiveServer, reader: Reader) -> None:
+    reader.open(view="triangle")
+    wait_for_first(reader)
+    reader.tab.locator("#choice-by-customer").hover(force=True)
+    reader.tab.mouse.down()
+    server.publish(later(case_study(), "700.5"))
+    reader.wait("!document.querySelector('#news').hidden")
+    reader.tab.mouse.up()
+    reader.wait("document.querySelector('#choice-by-customer').checked")
+    assert reader.tab.locator("#news").is_hidden()
+
+
+def test_orders_that_were_loaded_stay_when_their_cell_moves(server: LiveServer, reader: Reader) -> None:
+    reader.open(view="triangle", cell="2022-01.0")
+    seen = wait_for_first(reader)
+    reader.wait(f"{LISTED} === 100")
+    reader.tab.get_by_role("button", name="Show more of 230").click()
+    reader.wait(f"{LISTED} === 200")
+    reader.evaluate("document.querySelector('#panel').scrollTop = 900")
+    moved = case_study()
+    row = moved["triangles"][0]["cells"]["refunds"]
+    row[0] = " ".join(["-5", *row[0].split()[1:]])
+    server.publish(moved)
+    reader.wait(f"document.documentElement.dataset.updates > '{seen}'")
+    assert "-5.00 EUR" in reader.tab.locator("#panel dl").inner_text()
+    assert reader.evaluate(LISTED) == 200
+    reader.wait("!document.querySelector('#panel [aria-busy]')")
+    assert reader.evaluate(LISTED) == 200
+    assert [path.rpartition("=")[2] for path in server.asked if path.startswith("/cell.json")] == [
+        *("0", "100"),
+        *("0", "100"),
+    ]

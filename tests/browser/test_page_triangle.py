@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from playwright.sync_api import Browser
 
 from tests.browser.conftest import Open
+from tests.browser.reader import reading, write
+from tests.report import documents
 
 CUMULATED_NET = [
     ["Cohort", "Customers", "Month 0", "1", "2", "3", "4", "5", "6"],
@@ -128,3 +133,34 @@ def test_retention_is_a_triangle_of_its_own(read: Open) -> None:
     assert reader.triangle()[-2][:4] == ["Average", "", "100.0%", "33.3%"]
     reader.cell("2022-01", 1).click()
     assert "1 customer bought ÷ 2 customers = 50%" in reader.tab.locator("#panel").inner_text()
+
+
+def test_a_pointer_on_a_cell_is_told_how_it_is_divided_and_who_bought(read: Open) -> None:
+    reader = read("case study", by="customer")
+    tip = reader.tab.locator("#tip")
+    reader.cell("2022-01", 1).hover()
+    assert tip.inner_text() == (
+        "Jan 2022, month 1\n375.00 EUR ÷ 2 customers = 187.50 EUR\n1 of 2 customers bought, 1 order"
+    )
+    reader.cell("2022-02", 1).hover()
+    assert tip.inner_text() == "Feb 2022\nnobody's first purchase"
+    reader.tab.locator("main h2").hover()
+    assert tip.is_hidden()
+
+
+@pytest.mark.parametrize("width", [375, 1024])
+def test_the_panel_does_not_cover_the_cell_that_opened_it(read: Open, width: int) -> None:
+    reader = read("large", width=width)
+    for month in ("2017-08", "2020-06", "2022-07"):
+        reader.cell(month, 0).click()
+        cell, panel = reader.cell(month, 0).bounding_box(), reader.tab.locator("#panel").bounding_box()
+        assert cell and panel and cell["y"] > 0 and cell["y"] + cell["height"] <= panel["y"], month
+        assert reader.tab.locator("#panel h2").inner_text().endswith("month 0")
+        reader.tab.click("#close-panel")
+
+
+def test_a_link_to_a_cell_shows_it_beside_its_panel(browser: Browser, tmp_path: Path) -> None:
+    with reading(browser, write(documents.large(), tmp_path / "large.html"), 1024, 768) as reader:
+        reader.open(view="triangle", cell="2021-05.9")
+        cell, panel = reader.cell("2021-05", 9).bounding_box(), reader.tab.locator("#panel").bounding_box()
+        assert cell and panel and cell["y"] + cell["height"] <= panel["y"] and cell["x"] + cell["width"] <= 1024

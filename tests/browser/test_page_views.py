@@ -99,11 +99,12 @@ def test_a_pointer_on_a_chart_is_told_the_exact_figure(read: Open) -> None:
 def test_revenue_by_cohort_ties_to_the_month(read: Open) -> None:
     reader = read("case study", view="revenue")
     rows = [row.split("\t") for row in reader.tab.locator("main tbody tr").all_inner_texts()]
-    assert rows[0] == ["Jul 2022", "300.00", "1", "1", "300.00", "✓ yes"]
-    assert [row[0] for row in rows] == [f"{month} 2022" for month in ("Jul", "Jun", "May", "Apr", "Mar", "Feb", "Jan")]
+    assert rows[0] == ["Jul 2022 (open)", "300.00", "1", "1", "300.00", "✓ yes"]
+    assert [row[0] for row in rows[1:]] == [f"{month} 2022" for month in ("Jun", "May", "Apr", "Mar", "Feb", "Jan")]
     reader.wait_for_charts()
     layers = reader.evaluate("[...document.querySelectorAll('.mark-rect.role-mark path')].length")
     assert layers == 4 + 7
+    assert reader.texts(".mark-text.role-mark text") == ["open"]
 
 
 def test_the_bridge_shows_a_month(read: Open) -> None:
@@ -196,12 +197,12 @@ def test_what_does_not_add_up_is_loud(browser: Browser, tmp_path: Path) -> None:
     document["adds_up"][2] = {**document["adds_up"][2], "entries": "149.99", "is_equal": False}
     document["problems"] = [
         {"level": "error", "text": "The figures do not add up.", "hint": "Run `ltv-pipeline verify`."},
-        {"level": "warning", "text": "Entries are newer than the rollup.", "hint": "Run `ltv-pipeline rollup`."},
+        {"level": "warning", "text": "Newer than 2022-07-31T18:00:05Z.", "hint": "Run `ltv-pipeline rollup`."},
     ]
     with reading(browser, write(document, tmp_path / "wrong.html")) as reader:
         reader.open(view="revenue")
         assert reader.texts("[role=alert] p") == ["The figures do not add up.", "Run ltv-pipeline verify."]
-        assert len(reader.texts(".banner")) == 2
+        assert reader.texts(".banner.warning p") == ["Newer than 31 Jul 2022, 20:00:05.", "Run ltv-pipeline rollup."]
         reader.tab.click("#sums summary")
         assert reader.texts("#sums summary") == ["✗ Does not add up"]
         assert reader.texts("#sums tbody tr")[1] == "Feb 2022, gross150.00149.99150.00✗ no"
@@ -219,3 +220,57 @@ def test_one_order_fills_every_view(browser: Browser, tmp_path: Path) -> None:
             reader.wait_for_charts()
         reader.open(view="compare")
         assert "There are no two cohorts to compare." in reader.tab.locator("main").inner_text()
+
+
+def test_charts_of_money_say_its_unit(read: Open) -> None:
+    reader = read("large", view="curves", currency="JPY")
+    for view in ("curves", "revenue", "bridge", "compare"):
+        reader.open(view=view, currency="JPY")
+        reader.wait_for_charts()
+        assert reader.texts(".role-title-text") == ["JPY"], view
+    reader.open(view="curves", currency="JPY", by="share")
+    reader.wait_for_charts()
+    assert reader.texts(".role-title-text") == []
+
+
+def test_the_colours_of_cohorts_have_their_first_and_last_beside_them(read: Open) -> None:
+    reader = read("large", view="curves", **{"from": "2020-03", "to": "2021-02"})
+    legend = "cohort Mar 2020Feb 2021averageto the open month, still moving"
+    assert reader.texts("main .legend") == [legend]
+    reader.open(view="revenue")
+    assert reader.texts("main .legend") == ["cohort Aug 2017Jul 2022"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_legend_of_two_sides_has_the_colours_of_their_lines(read: Open, scheme: str) -> None:
+    reader = read("large", view="compare", options={"color_scheme": scheme})
+    reader.wait_for_charts()
+    shown = reader.evaluate(
+        "[[...document.querySelectorAll('.mark-line.role-mark path')].map((line) => getComputedStyle(line).stroke),"
+        " [...document.querySelectorAll('.legend .key')].map((key) => getComputedStyle(key).borderTopColor)]"
+    )
+    assert shown[0] == shown[1] and len(set(shown[0])) == 2
+
+
+def test_what_does_not_count_is_in_the_amount_and_is_not_due(browser: Browser, tmp_path: Path) -> None:
+    document = documents.case_study()
+    document["reconciliation"]["states"][0]["due"] = "300"
+    with reading(browser, write(document, tmp_path / "due.html")) as reader:
+        reader.open(view="payments")
+        heads = reader.texts("main table:first-of-type >> nth=0 >> thead th")
+        assert heads[:5] == ["State", "Orders", "Amount", "Due", "Charged"]
+        assert reader.texts("main tbody tr:first-child >> nth=0 >> td")[:4] == ["3", "375.00", "300.00", "375.00"]
+        _, rows = reader.saved()
+        assert rows[0][4:7] == ["amount", "due", "charged"] and rows[1][4:7] == ["375", "300", "375"]
+
+
+def test_a_name_is_not_looked_for_before_its_letter_is_whole(read: Open) -> None:
+    reader = read("large", view="products")
+    typed = (
+        "(() => {{ const field = document.querySelector('#filter'); field.value = 'kettle';"
+        " field.dispatchEvent(new {event})); return document.querySelectorAll('main tbody tr').length }})()"
+    )
+    before = len(reader.texts("main tbody tr"))
+    assert reader.evaluate(typed.format(event="InputEvent('input', { isComposing: true }")) == before > 167
+    assert reader.evaluate(typed.format(event="CompositionEvent('compositionend', {}")) == 167
+    assert "with «kettle»" in reader.tab.locator("main caption").inner_text()

@@ -87,6 +87,7 @@ def states(currency: str, rows: dict[str, tuple[int, str, str]], age: str | None
             "age": age,
             "orders": orders,
             "amount": amount,
+            "due": amount,
             "charged": charged,
             "difference": text(Decimal(amount) - Decimal(charged)),
         }

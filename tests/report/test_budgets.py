@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.report import cells, changes, figures, products, reconciliation
-from pipeline.report.cells import Size, fitting
+from pipeline.report import cells, changes, figures, products, reconciliation, segment_values
 from pipeline.report.columns import shown
 from pipeline.report.currencies import minor_digits
 from pipeline.report.figures import read_document
+from pipeline.report.segment_values import Size, fitting
 from pipeline.rollup import rollup
 from tests.builders import FURTHER, MAPPED, apply, by_words, memory, shop, with_columns
 from tests.report.test_document import DAY, NOW, WORDS, document_of
@@ -54,7 +54,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         (reconciliation, "MOST", 1),
         (changes, "MOST_CELLS", 1),
         (changes, "MOST_ORDERS", 1),
-        (cells, "MOST_AVERAGE_ROWS", 3),
+        (segment_values, "MOST_AVERAGE_ROWS", 3),
         (figures, "MOST_BYTES", 5_000),
     ):
         monkeypatch.setattr(module, name, value)

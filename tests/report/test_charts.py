@@ -127,3 +127,12 @@ def test_the_scripts_are_short_and_say_what_they_are() -> None:
         assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|https?://", text), (
             file.name
         )
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_legends_have_the_colours_of_the_charts(name: str) -> None:
+    style = (FOLDER / "web" / "1_theme.css").read_text(encoding="utf-8")
+    light, dark = style.split(':root[data-shown="dark"]')
+    known = dict(re.findall(r"--((?:ramp|pair)-\w): (#\w+)", dark if name == "dark" else light))
+    ramp = [known[f"ramp-{step}"] for step in range(4)]
+    assert (ramp, [known["pair-a"], known["pair-b"]]) == (RAMPS[name], PAIRS[name])

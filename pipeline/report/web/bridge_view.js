@@ -23,7 +23,7 @@ function bridgeView() {
     element(
       "div",
       { class: "two" },
-      chart("bridge", { rows: bridgeBars(steps, currency) }, { words: `Gross to net: ${words}.`, height: 320 }),
+      chart("bridge", { rows: bridgeBars(steps, currency) }, { words: `Gross to net: ${words}.`, unit: currency, height: 320 }),
       scrolling(
         "Gross to net, table",
         plainTable({
@@ -58,7 +58,7 @@ function bridgeBars(steps, currency) {
       const [start, end] = ends[step.name];
       const name = STEP_WORDS[step.name][0];
       const text = exactMoney(step.amount, currency);
-      return { name, start, end, top: Math.max(start, end), amount: text, label: `${name}\n${text} ${currency}, ${plural(step.orders, "order")}`, kind: ["not counted", "refunds"].includes(step.name) ? "less" : "sum" };
+      return { name, start, end, top: Math.max(start, end), amount: text, short: compact(step.amount), label: `${name}\n${text} ${currency}, ${plural(step.orders, "order")}`, kind: ["not counted", "refunds"].includes(step.name) ? "less" : "sum" };
     });
 }
 

@@ -1,6 +1,8 @@
 // Charts: a specification of the file, filled with rows, compiled and drawn as SVG when it comes into view. Vega
 // evaluates its expressions with its interpreter, so nothing is compiled from text and the strict policy holds.
 
+const PAPER = 1000; // pixels of a page's width
+
 let drawn = [];
 let chartSpecs = null;
 
@@ -22,19 +24,24 @@ function drawAgain() {
   for (const chart of drawn) chart.draw();
 }
 
-/** `sources`: data name → rows. `words`: what a screen reader is told, and what stands below. `table`: its rows. */
-function chart(kind, sources, { words, height = null, small = false, ratio = false, below = null }) {
+/** For paper, which has what is out of view, too. */
+function drawRest() {
+  for (const chart of drawn) if (!chart.view) chart.start();
+}
+
+/** `sources`: data name → rows. `words`: what a screen reader is told, and what stands below. `unit`: of the figures, above them. */
+function chart(kind, sources, { words, unit = null, height = null, small = false, ratio = false }) {
   const name = ratio ? `${kind}_percent` : kind;
   const plot = element("div", { "aria-hidden": "true" });
   const canvas = element("div", { class: "canvas", role: "img", "aria-label": words }, plot);
   const one = { canvas, view: null, width: 0, start: () => {}, draw: () => {}, stop: () => {} };
-  canvas.style.minHeight = `${(height ?? 300) + 54}px`;
+  canvas.style.minHeight = `${(height ?? 300) + (unit ? 76 : 54)}px`;
   const draw = () => {
     const width = canvas.clientWidth;
     if (!width) return;
     one.width = width;
     one.view?.finalize();
-    one.view = view(plot, name, sources, width, height);
+    one.view = view(plot, name, sources, isPrinting ? Math.min(width, small ? PAPER / 2 : PAPER) : width, height, unit);
   };
   one.start = () => {
     seen.disconnect();
@@ -53,15 +60,19 @@ function chart(kind, sources, { words, height = null, small = false, ratio = fal
     sized.disconnect();
     one.view?.finalize();
   };
-  seen.observe(canvas);
-  drawn.push(one);
-  return element("figure", { class: small ? "chart small" : "chart" }, canvas, element("figcaption", {}, words, below ? " " : "", below));
+  gives(() => sources);
+  whenShown(() => {
+    drawn.push(one);
+    seen.observe(canvas);
+  });
+  return element("figure", { class: small ? "chart small" : "chart" }, canvas, element("figcaption", {}, words));
 }
 
-function view(plot, name, sources, width, height) {
+function view(plot, name, sources, width, height, unit) {
   chartSpecs ??= JSON.parse(byId("charts").textContent);
   const spec = { ...chartSpecs[name], datasets: sources, width };
   if (height) spec.height = height;
+  if (unit) spec.title = unit;
   const config = chartSpecs.themes[shownTheme()];
   const compiled = vegaLite.compile(spec, { config, logger: quietLogger }).spec;
   const made = new vega.View(vega.parse(compiled, null, { ast: true }), {

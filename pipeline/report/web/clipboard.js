@@ -53,6 +53,7 @@ function saveCsv(view, rows) {
 
 /** CSV, Copy and Link of a view; `rows` gives the header and the rows when asked. */
 function actions(view, rows) {
+  gives(rows);
   const done = (event, words) => {
     const button = event.currentTarget;
     const before = button.textContent;

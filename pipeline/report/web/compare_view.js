@@ -37,15 +37,15 @@ function compareView() {
     element("div", { class: "controls" }, side("a"), side("b")),
     element(
       "p",
-      { class: "legend screen" },
-      element("span", { class: "one" }, element("span", { class: "key" }), "A: ", element("bdi", {}, clipped(sides.a.words))),
+      { class: "legend" },
+      element("span", { class: "one" }, element("span", { class: "key a" }), "A: ", element("bdi", {}, clipped(sides.a.words))),
       element("span", { class: "one" }, element("span", { class: "key b" }), "B: ", element("bdi", {}, clipped(sides.b.words))),
     ),
     length
       ? element(
           "div",
           { class: "two" },
-          chart("compare", { rows }, { words: `${words}. A is the full line, B the dashed one.`, height: 360, ratio: isRatio(measure) }),
+          chart("compare", { rows }, { words: `${words}. A is the full line, B the dashed one.`, unit: isMoney(measure) ? currency : null, height: 360, ratio: isRatio(measure) }),
           scrolling("Comparison, table", compareTable(sides, numbers, measure, currency, words)),
         )
       : emptyNote("The two have no month number in common."),
@@ -60,7 +60,7 @@ function isOpenOf(side, number) {
   return side.hasOpen && number === side.texts.length - 1;
 }
 
-/** The chosen sides, else the first and the last of the options. */
+/** The chosen sides, else the first two of the options. */
 function chosenSides(options, make) {
   const ids = options.flatMap((option) => option.options ?? [option]).map(([id]) => id);
   const a = ids.includes(state.a) ? state.a : ids[0];

@@ -5,7 +5,7 @@ const NAMED_CURVES = 12;
 function curvesView() {
   const key = chosenKey(state);
   const triangle = triangleOf(key);
-  const note = "One line for each cohort, from its first month on. Older cohorts are violet, newer ones green.";
+  const note = "One line for each cohort, from its first month on.";
   const controls = moneyControls(triangle);
   if (!triangle?.cohorts.length) return [heading("LTV curves", note), controls, emptyNote(`There are no cohorts of ${customersWords(key)} in ${key.currency}.`)];
   const measure = moneyMeasure(state);
@@ -16,12 +16,26 @@ function curvesView() {
     heading("LTV curves", note, actions("curves", () => triangleRows(triangle, averages, measure, places))),
     controls,
     chart("curves", curveSources(triangle, averages, measure, places), {
-      words: `${words} The bold line is the average of all cohorts that have completed the month, whether shown or not; a dashed end is the open month.`,
+      words: `${words} The average is of all cohorts that have completed the month, whether shown or not: it can fall where fewer of them are old enough.`,
+      unit: isMoney(measure) ? key.currency : null,
       height: 420,
       ratio: isRatio(measure),
     }),
+    element(
+      "p",
+      { class: "legend" },
+      rampLegend(triangle, places),
+      averageOf(averages, measure).length ? element("span", { class: "one" }, element("span", { class: "key average" }), "average") : null,
+      element("span", { class: "one" }, element("span", { class: "key ahead" }), "to the open month, still moving"),
+    ),
     tableBelow("curves-table", () => triangleTable(triangle, averages, measure, places, words)),
   ];
+}
+
+/** The colours of the cohorts, from the first that is shown to the last. */
+function rampLegend(triangle, places) {
+  const name = (place) => monthName(triangle.cohorts[place]);
+  return places.length < 2 ? null : element("span", { class: "one" }, `cohort ${name(places[0])}`, element("span", { class: "ramp" }), name(places.at(-1)));
 }
 
 /** Numbers to place marks with; the label holds the exact text. */

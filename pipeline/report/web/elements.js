@@ -61,7 +61,7 @@ function plainTable({ caption, columns, rows, headed = true, unseen = false }) {
   return element(
     "table",
     {},
-    element("caption", { class: unseen ? "unseen" : null }, caption),
+    element("caption", { class: unseen ? "unseen" : null }, element("span", {}, caption)),
     element("thead", {}, element("tr", {}, head)),
     element("tbody", {}, body),
   );

@@ -21,6 +21,11 @@ function exactMoney(text, currency) {
   return formatter(digitsOf(currency), 20).format(text);
 }
 
+/** Three digits, for where there is no room: 307,191.06 → 307k. */
+function compact(text) {
+  return new Intl.NumberFormat(LANGUAGE, { notation: "compact", maximumSignificantDigits: 3 }).format(text).replace("K", "k");
+}
+
 function count(number) {
   return formatter(0, 20).format(number);
 }

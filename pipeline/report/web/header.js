@@ -1,26 +1,24 @@
 // Above every view: of which day and how fresh the figures are, how money is counted, whether it adds up; problems.
 
-let shownProblems = ""; // said once, not with each new document
-
-function showHeader() {
-  byId("bar").replaceChildren(
+function barParts() {
+  if (figures.is_live) whenShown(showAge);
+  return [
     element("h1", {}, "Customer lifetime value", element("bdi", {}, figures.shop)),
-    figures.is_live ? element("span", { id: "live", class: isConnected ? "live" : "live lost" }, liveWords()) : "",
-    figures.currencies.length > 1 ? currencyList() : "",
+    figures.is_live ? element("span", { id: "live" }) : null,
+    figures.currencies.length > 1 ? currencyList() : null,
     themeButton(),
-  );
-  byId("facts").replaceChildren(...facts());
-  const problems = JSON.stringify(figures.problems);
-  if (problems === shownProblems) return;
-  shownProblems = problems;
-  byId("banners").replaceChildren(...figures.problems.map(banner));
+  ];
+}
+
+function bannerParts() {
+  return figures.problems.map(banner);
 }
 
 function fact(words, value, look = null, title = null) {
   return element("div", { class: "fact", title }, element("dt", {}, words), element("dd", { class: look }, value));
 }
 
-function facts() {
+function factParts() {
   const fresh = figures.freshness;
   const zone = figures.time_zone;
   const made = [];
@@ -34,7 +32,7 @@ function facts() {
   const only = figures.currencies.length === 1 ? figures.currencies[0].code : null;
   if (only) made.push(fact("Currency", only));
   if (fresh) made.push(fact("Dead letters", count(fresh.dead_letters), fresh.dead_letters ? "bad" : null, "Changes that could not be applied"));
-  return [element("dl", {}, made), sumsTick(), formulasMore()].filter(Boolean);
+  return made;
 }
 
 function currencyList() {
@@ -45,10 +43,10 @@ function currencyList() {
   );
 }
 
-function formulasMore() {
-  if (!figures.formulas.length) return null;
+function formulasParts() {
+  if (!figures.formulas.length) return [];
   const lines = figures.formulas.map(({ name, text }) => [element("dt", {}, name === "ltv" ? "LTV" : capital(name)), element("dd", {}, sentence(text))]);
-  return more("formulas", "more", "How money is counted", element("dl", { class: "formulas" }, lines));
+  return [more("formulas", "more", "How money is counted", element("dl", { class: "formulas" }, lines))];
 }
 
 /** What opens below a word of the header. It is moved to the left as far as the screen needs. */
@@ -64,11 +62,11 @@ function more(id, look, words, ...parts) {
 }
 
 /** The three sums of the chosen currency: a tick, or a cross and what to do. */
-function sumsTick() {
+function sumsParts() {
   const currency = chosenCurrency(state);
   const rows = figures.adds_up.filter((sums) => sums.currency === currency);
   const whole = rows.find((sums) => sums.month === null);
-  if (!whole) return null;
+  if (!whole) return [];
   const unequal = rows.filter((sums) => !sums.is_equal);
   const isEqual = unequal.length === 0;
   const columns = [
@@ -76,7 +74,7 @@ function sumsTick() {
     ...["triangle", "entries", "orders"].map((name) => ({ title: capital(name), cell: (sums) => exactMoney(sums[name], currency) })),
     { title: "Equal", words: true, cell: (sums) => (sums.is_equal ? "✓ yes" : "✗ no"), look: (sums) => (sums.is_equal ? "good" : "bad") },
   ];
-  return more(
+  const tick = more(
     "sums",
     isEqual ? "more tick" : "more tick bad",
     isEqual ? "✓ Adds up" : "✗ Does not add up",
@@ -86,6 +84,12 @@ function sumsTick() {
       ? element("p", { class: "quiet" }, `${plural(rows.length - 1, "month")} compared as well; all are equal.`)
       : element("p", { class: "bad" }, sentence("Run `ltv-pipeline verify`, then `ltv-pipeline rollup`.")),
   );
+  return [tick];
+}
+
+/** Instants of a text as the header has them. */
+function inZone(text) {
+  return text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, (found) => instant(found, figures.time_zone));
 }
 
 function banner({ level, text, hint }) {
@@ -94,6 +98,6 @@ function banner({ level, text, hint }) {
     "div",
     { class: `banner ${mark === "Error" ? "error" : mark === "Warning" ? "warning" : "note"}`, role: mark === "Error" ? "alert" : null },
     element("strong", {}, mark),
-    element("div", {}, element("p", {}, sentence(text)), hint ? element("p", {}, sentence(hint)) : null),
+    element("div", {}, element("p", {}, sentence(inZone(text))), hint ? element("p", {}, sentence(hint)) : null),
   );
 }

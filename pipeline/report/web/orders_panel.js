@@ -1,13 +1,19 @@
 // What is behind a cell: its figures, how the shown one is divided, and the orders.
 
 let opener = null;
-let panelFigures = ""; // of the cell that is open: while they stay, so does what was loaded and where it was scrolled to
 
 /** Opens the panel; by keyboard the focus goes into it, and comes back when it closes. */
 function openCell(cell, isKeyboard) {
   opener = cell;
   choose({ cell });
+  revealCell();
   if (isKeyboard) byId("panel").querySelector("button")?.focus();
+}
+
+/** The cell whose panel is open: the panel may lie over it. */
+function revealCell() {
+  const cell = document.querySelector('.cell[aria-selected="true"]');
+  if (cell) reveal(cell, cell.closest("table"));
 }
 
 function closePanel() {
@@ -17,36 +23,31 @@ function closePanel() {
   document.querySelector(`[data-cell="${CSS.escape(cell)}"]`)?.focus();
 }
 
-function showPanel() {
-  const panel = byId("panel");
+/** The open cell: nothing where there is none. While its figures stay, so does what was loaded of its orders. */
+function panelParts() {
   const key = chosenKey(state);
   const triangle = ["triangle", "retention"].includes(state.view) ? triangleOf(key) : null;
   const [month, given] = state.cell.split(".");
   const place = triangle?.cohorts.indexOf(month) ?? -1;
   const number = /^\d{1,4}$/.test(given ?? "") ? Number(given) : -1;
   const isThere = place >= 0 && number >= 0 && number < (rowsOf(triangle, "revenue")[place]?.length ?? 0);
-  for (const cell of document.querySelectorAll('.cell[aria-selected="true"]')) cell.removeAttribute("aria-selected");
-  panel.hidden = !isThere;
-  if (!isThere) {
-    panel.replaceChildren();
-    panelFigures = "";
-    return;
-  }
-  document.querySelector(`[data-cell="${CSS.escape(state.cell)}"]`)?.setAttribute("aria-selected", "true");
-  const texts = Object.keys(triangle.cells).map((measure) => rowsOf(triangle, measure)[place]?.[number]);
-  const now = JSON.stringify([keyName(key), state.cell, state.view, moneyMeasure(state), triangle.customers[place], texts]);
-  if (now === panelFigures) return;
-  panelFigures = now;
-  panel.replaceChildren(...panelParts(triangle, place, number));
+  return isThere ? cellParts(triangle, place, number) : [];
 }
 
-function panelParts(triangle, place, number) {
+function markCell() {
+  const panel = byId("panel");
+  panel.hidden = !panel.firstChild;
+  for (const cell of document.querySelectorAll('.cell[aria-selected="true"]')) cell.removeAttribute("aria-selected");
+  if (!panel.hidden) document.querySelector(`[data-cell="${CSS.escape(state.cell)}"]`)?.setAttribute("aria-selected", "true");
+}
+
+function cellParts(triangle, place, number) {
   const { key } = triangle;
   const month = triangle.cohorts[place];
   const text = (measure) => rowsOf(triangle, measure)[place]?.[number] ?? "-";
   const line = (words, measure) => [element("dt", {}, words), element("dd", {}, spelled(text(measure), measure, key.currency))];
   const isOpen = number === rowsOf(triangle, "revenue")[place].length - 1;
-  const measure = state.view === "retention" ? "retention" : moneyMeasure(state);
+  const division = divided(triangle, place, number, state.view === "retention" ? "retention" : moneyMeasure(state));
   return [
     element(
       "header",
@@ -74,7 +75,7 @@ function panelParts(triangle, place, number) {
       line("Retention", "retention"),
       line("Orders per active customer", "orders_per_customer"),
       line("Revenue per order", "basket"),
-      division(triangle, place, number, measure),
+      division && element("dd", { class: "division" }, division),
     ),
     key.segment === null
       ? ordersBehind(key, month, number, text("orders"))
@@ -82,8 +83,22 @@ function panelParts(triangle, place, number) {
   ];
 }
 
+/** What a pointer over a cell is told: the figure, how it is divided, and who bought. */
+function cellWords(triangle, place, number, measure) {
+  const text = (name) => rowsOf(triangle, name)[place][number];
+  const { currency } = triangle.key;
+  const month = monthName(triangle.cohorts[place]);
+  const isOpen = number === rowsOf(triangle, measure)[place].length - 1;
+  if (triangle.customers[place] === 0) return `${month}\nnobody's first purchase`;
+  return [
+    `${month}, month ${number}${isOpen ? " (open)" : ""}`,
+    divided(triangle, place, number, measure) ?? spelled(text(measure), measure, currency),
+    `${count(text("active_customers"))} of ${plural(triangle.customers[place], "customer")} bought, ${plural(Number(text("orders")), "order")}`,
+  ].join("\n");
+}
+
 /** `LTV 375 ÷ 2 customers = 187.5`, where the shown figure is a ratio. */
-function division(triangle, place, number, measure) {
+function divided(triangle, place, number, measure) {
   const texts = (name) => rowsOf(triangle, name)[place] ?? [];
   const { currency } = triangle.key;
   const name = measure.replace(/_per_customer$|_of_first$/, "");
@@ -94,7 +109,7 @@ function division(triangle, place, number, measure) {
       : measure === "retention"
         ? [plural(Number(texts("active_customers")[number]), "customer bought", "customers bought"), plural(triangle.customers[place], "customer")]
         : null;
-  return parts && element("dd", { class: "division" }, `${parts[0]} ÷ ${parts[1]} = ${spelled(texts(measure)[number], measure, currency)}`);
+  return parts && `${parts[0]} ÷ ${parts[1]} = ${spelled(texts(measure)[number], measure, currency)}`;
 }
 
 function ordersBehind(key, month, number, orders) {

@@ -14,7 +14,9 @@ const AGES = ["0 to 7", "8 to 30", "31 to 90", "over 90"];
 
 function paymentsView() {
   const note = "Each order's amount against its charges. A difference that a refund explains is no alarm; any other stands out.";
-  const { is_mapped: isMapped, states, orders, left_out: left } = figures.reconciliation;
+  const { reconciliation } = figures;
+  const { is_mapped: isMapped, states, orders, left_out: left } = reconciliation;
+  gives(() => reconciliation);
   if (!isMapped) return [heading("Payments", note), emptyNote("The shop's charges are not mapped.", "Name the table under `charges` in shop.yaml, load it, and roll up.")];
   if (!states.length) return [heading("Payments", note), emptyNote("There are no orders and no charges yet.")];
   const whole = states.filter((row) => row.age === null);
@@ -47,11 +49,12 @@ function paymentsView() {
 
 function statesTable(rows) {
   return plainTable({
-    caption: "Orders by state, of any age",
+    caption: "Orders by state, of any age; an order that does not count, such as a cancelled one, has nothing due",
     columns: [
       { title: "State", words: true, cell: (row) => element("span", { class: FINE.has(row.state) ? "badge good" : "badge bad" }, row.state) },
       { title: "Orders", cell: (row) => count(row.orders) },
       { title: "Amount", cell: (row) => exactMoney(row.amount, row.currency) },
+      { title: "Due", cell: (row) => exactMoney(row.due, row.currency) },
       { title: "Charged", cell: (row) => exactMoney(row.charged, row.currency) },
       { title: "Difference", cell: (row) => exactMoney(row.difference, row.currency) },
       { title: "Currency", words: true, cell: (row) => row.currency ?? "none" },
@@ -101,7 +104,7 @@ function unexplainedTable(rows, caption) {
 }
 
 function stateRows(states) {
-  return [["currency", "state", "age_days", "orders", "amount", "charged", "difference"], ...states.map((row) => [row.currency, row.state, row.age ?? "any", row.orders, row.amount, row.charged, row.difference])];
+  return [["currency", "state", "age_days", "orders", "amount", "due", "charged", "difference"], ...states.map((row) => [row.currency, row.state, row.age ?? "any", row.orders, row.amount, row.due, row.charged, row.difference])];
 }
 
 function unexplainedRows(rows) {

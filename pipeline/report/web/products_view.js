@@ -11,7 +11,7 @@ const PRODUCT_COLUMNS = {
   customers: { title: "Customers", cell: (row) => count(row.customers), value: (row) => row.customers },
   first_sold_on: { title: "First sold", words: true, cell: (row) => dayName(row.first_sold_on), value: (row) => row.first_sold_on },
   top_countries: { title: "Most sold in", words: true, cell: (row) => countryList(row.top_countries), value: (row) => row.top_countries[0] ?? null },
-  first_customers: { title: "First bought by", cell: (row) => (row.first_customers === null ? "–" : count(row.first_customers)), value: (row) => row.first_customers },
+  first_customers: { title: "In first order of", cell: (row) => (row.first_customers === null ? "–" : count(row.first_customers)), value: (row) => row.first_customers },
 };
 
 function countryList(countries) {
@@ -21,13 +21,13 @@ function countryList(countries) {
 
 function productsView() {
   const currency = chosenCurrency(state);
-  const note = "What was sold in counted orders. At the right: net LTV per customer of those whose first order had the product, at month 0, 3, 6 and 12.";
+  const note = "What was sold in counted orders. At the right: how many customers had the product in their first order, and their net LTV per customer up to month 0, 3, 6 and 12.";
   const ofCurrency = figures.products.rows.filter((row) => row.currency === currency);
   if (!ofCurrency.length) return [heading("Products", note), emptyNote(`No product was sold in ${currency || "any currency"}.`, "Products are known where shop.yaml maps order_items.")];
   const columns = { ...PRODUCT_COLUMNS };
   for (const number of [...new Set(ofCurrency.flatMap((row) => Object.keys(row.ltv)))].sort((one, other) => one - other)) {
     columns[`ltv_${number}`] = {
-      title: `LTV at ${number}`,
+      title: `LTV, month ${number}`,
       cell: (row) => ((row.ltv[number] ?? null) === null ? "–" : money(row.ltv[number], currency)),
       value: (row) => ((row.ltv[number] ?? null) === null ? null : Number(row.ltv[number])),
     };
@@ -40,15 +40,20 @@ function productsView() {
     element(
       "div",
       { class: "controls" },
-      element("label", { class: "field" }, element("span", {}, "Filter"), element("input", { type: "search", id: "filter", value: state.filter, placeholder: "product or country", input: (event) => choose({ filter: event.target.value }) })),
+      element("label", { class: "field" }, element("span", {}, "Filter"), element("input", { type: "search", id: "filter", value: state.filter, placeholder: "product or country", input: filterBy, compositionend: filterBy })),
     ),
     rows.length
-      ? scrolling("Products, table", productTable(some, columns, `${plural(rows.length, "product")} in ${currency}${left ? `; ${plural(left, "further product")} of less revenue left out` : ""}. A title sorts.`))
+      ? scrolling("Products, table", productTable(some, columns, `${plural(rows.length, "product")} in ${currency}${state.filter.trim() ? ` with «${clipped(state.filter.trim())}»` : ""}${left ? `; ${plural(left, "further product")} of less revenue left out` : ""}. A title sorts.`))
       : emptyNote(`No product or country has «${clipped(state.filter)}» in its name.`),
     some.length < rows.length
       ? element("button", { type: "button", class: "button row-button", id: "all-products", click: () => { allProducts = true; showView(); } }, `Show all ${count(rows.length)}`)
       : null,
   ];
+}
+
+/** Not before a word is whole where several keys make a letter: the view is built anew. */
+function filterBy(event) {
+  if (!event.isComposing) choose({ filter: event.target.value });
 }
 
 function isWanted(row) {

@@ -2,7 +2,7 @@
 
 function revenueView() {
   const currency = chosenCurrency(state);
-  const note = "Gross revenue of each calendar month, in layers by the cohort that spent it; the dark mark is the month's revenue in the monthly table.";
+  const note = "Gross revenue of each calendar month, in layers by the cohort that spent it, older ones below; the mark on top is the month's revenue in the monthly table.";
   const triangles = [false, true]
     .map((isGuest) => triangleOf({ segment: null, value: null, is_other: false, currency, is_guest: isGuest }))
     .filter(Boolean);
@@ -17,15 +17,25 @@ function revenueView() {
       "revenue",
       {
         rows: layers,
-        totals: totals.map((total) => ({ month: total.month, value: Number(total.revenue), label: `${monthName(total.month)}, all\n${exactMoney(total.revenue, currency)} ${currency}` })),
+        totals: totals.map((total) => ({ month: total.month, value: Number(total.revenue), is_open: isOpenMonth(total.month), label: `${openName(total.month)}, all\n${exactMoney(total.revenue, currency)} ${currency}` })),
       },
       {
-        words: `Gross revenue by calendar month and cohort, ${currency}; older cohorts violet, below. ${isWhole ? "In every month the layers add up to the month's revenue." : "In some months the layers do not add up to the month's revenue."}`,
+        words: `Gross revenue by calendar month and cohort, ${currency}. ${isWhole ? "In every month the layers add up to the month's revenue." : "In some months the layers do not add up to the month's revenue."}`,
+        unit: currency,
         height: 400,
       },
     ),
+    element("p", { class: "legend" }, rampLegend(triangles[0], triangles[0].cohorts.map((_, place) => place))),
     element("div", { class: "below" }, element("h3", {}, "Months"), scrolling("Revenue of the months", monthsTable(totals, checks, currency))),
   ];
+}
+
+function isOpenMonth(month) {
+  return month === figures.as_of?.slice(0, 7);
+}
+
+function openName(month) {
+  return `${monthName(month)}${isOpenMonth(month) ? " (open)" : ""}`;
 }
 
 /** The cells of a triangle that are not 0, where they lie in the calendar. */
@@ -38,7 +48,7 @@ function layersOf(triangle) {
       .map(({ text, number }) => {
         const month = monthAfter(cohort, number);
         const who = isGuest ? "guests" : `cohort ${monthName(cohort)}`;
-        return { month, cohort, isGuest, place, text, value: Number(text), label: `${monthName(month)}, ${who}\n${exactMoney(text, currency)} ${currency}` };
+        return { month, cohort, isGuest, place, text, value: Number(text), label: `${openName(month)}, ${who}\n${exactMoney(text, currency)} ${currency}` };
       }),
   );
 }
@@ -56,9 +66,9 @@ function revenueRows(layers, totals) {
 function monthsTable(totals, checks, currency) {
   const check = (total) => checks.get(total.month);
   return plainTable({
-    caption: `Months in ${currency}, gross, newest first; the layers of a month are compared with its entries and its orders`,
+    caption: `Months in ${currency}, gross, newest first; an open one is still moving; the layers of a month are compared with its entries and its orders`,
     columns: [
-      { title: "Month", words: true, cell: (total) => monthName(total.month) },
+      { title: "Month", words: true, cell: (total) => openName(total.month) },
       { title: "Revenue", cell: (total) => exactMoney(total.revenue, currency) },
       { title: "Orders", cell: (total) => count(total.orders) },
       { title: "Customers", cell: (total) => count(total.customers) },

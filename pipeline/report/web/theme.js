@@ -20,11 +20,13 @@ function startTheme() {
   addEventListener("afterprint", () => print(false));
 }
 
-/** Paper is light, and has no closed sheets: how money is counted and the sums are printed. */
+/** Paper is light, has nothing out of view, and no closed sheets: the sums and how money is counted stand at its end. */
 function print(isNow) {
   if (isNow === isPrinting) return;
   isPrinting = isNow;
+  byId(isNow ? "paper" : "facts").append(byId("counted"));
   for (const sheet of document.querySelectorAll(".more")) sheet.open = isNow;
+  if (isNow) drawRest();
   applyTheme();
 }
 

@@ -3,7 +3,8 @@
 
 const MOVES = new Set(["ArrowRight", "ArrowLeft", "ArrowDown", "ArrowUp", "PageDown", "PageUp", "Home", "End"]);
 
-function gridOf(table, open) {
+/** `told`: month, number → what a pointer over the cell is told. */
+function gridOf(table, open, told) {
   const cells = [...table.querySelectorAll("tbody tr")].map((row) => [...row.querySelectorAll(".cell")]);
   const first = cells.flat()[0];
   if (!first) return;
@@ -33,6 +34,12 @@ function gridOf(table, open) {
     focus(cell);
     open(cell.dataset.cell, false);
   });
+  table.addEventListener("pointermove", (event) => {
+    const cell = event.pointerType === "mouse" && !event.buttons ? event.target.closest(".cell") : null;
+    const [month, number] = cell?.dataset.cell.split(".") ?? [];
+    showTip(event, cell && told(month, Number(number)));
+  });
+  table.addEventListener("pointerleave", (event) => showTip(event, null));
   table.addEventListener("copy", (event) => copySelected(event, table));
 }
 
@@ -49,7 +56,9 @@ function reveal(cell, table) {
   box.scrollTop += least(at.top, at.bottom, edge.top + table.tHead.getBoundingClientRect().height + 2, edge.top + box.clientHeight - foot - 2);
   const now = cell.getBoundingClientRect();
   const strip = Math.max(0, byId("strip").getBoundingClientRect().bottom, byId("tabs").getBoundingClientRect().bottom);
-  scrollBy(0, least(now.top, now.bottom, strip + 4, innerHeight - 4));
+  const panel = byId("panel");
+  const floor = !panel.hidden && getComputedStyle(panel).position === "fixed" ? panel.getBoundingClientRect().top : innerHeight;
+  scrollBy(0, least(now.top, now.bottom, strip + 4, floor - 4));
 }
 
 /** The cell that a key leads to, or null. */

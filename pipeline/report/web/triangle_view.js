@@ -24,7 +24,8 @@ function triangleLike(view, title, note, key, triangle, measure, controls) {
   const places = chosenPlaces(triangle, state);
   const words = `${capital(measureWords(measure))}${isMoney(measure) ? `, ${key.currency}` : ""}; ${customersWords(key)}`;
   const table = triangleTable(triangle, averages, measure, places, `${words}. Columns are months since the first purchase.`);
-  gridOf(table, openCell);
+  const told = (month, number) => cellWords(triangle, triangle.cohorts.indexOf(month), number, measure);
+  gridOf(table, openCell, told);
   const texts = places.flatMap((place) => rowsOf(triangle, measure)[place] ?? []);
   return [
     heading(title, note, actions(view, () => triangleRows(triangle, averages, measure, places))),

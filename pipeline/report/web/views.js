@@ -15,6 +15,10 @@ const VIEWS = {
 
 let shownView = "";
 
+function viewParts() {
+  return figures.triangles.length || state.view === "payments" ? VIEWS[state.view][1]() : emptyDocument();
+}
+
 function showTabs() {
   const tabs = byId("tabs");
   if (!tabs.firstChild) {
@@ -30,24 +34,43 @@ function showTabs() {
   if (current.left < strip.left || current.right > strip.right) tabs.scrollLeft += current.left - strip.left - 20;
 }
 
+/** What the reader chose. */
 function showView() {
-  const isOther = shownView !== state.view;
+  const isNew = shownView !== state.view;
   shownView = state.view;
-  keepingPlace(isOther, () => {
-    forgetCharts();
-    showHeader();
-    showTabs();
-    const parts = figures.triangles.length || state.view === "payments" ? VIEWS[state.view][1]() : emptyDocument();
-    const main = byId("main");
-    main.setAttribute("aria-labelledby", "title");
-    main.replaceChildren();
-    append(main, parts);
-    showPanel();
-    document.documentElement.dataset.state = location.hash;
-    document.documentElement.style.setProperty("--strip-height", `${Math.max(byId("strip").getBoundingClientRect().height, byId("tabs").getBoundingClientRect().height)}px`);
+  keepingPlace(isNew, () => {
+    for (const box of Object.keys(BOXES).map(built)) if (box.id === "main" || isOther(box)) fill(box);
+    settle();
   });
-  if (isOther) scrollTo(0, 0);
+  if (isNew) scrollTo(0, 0);
   else drawShown();
+}
+
+/** What has come. Gives the boxes for which it must wait: then nothing is another than before. */
+function showNews(document, isWanted) {
+  const before = figures;
+  showFigures(document);
+  const others = Object.keys(BOXES).map(built).filter(isOther);
+  const inUse = isWanted ? [] : others.map(({ id }) => id).filter(isInUse);
+  if (inUse.length) {
+    showFigures(before);
+    return inUse;
+  }
+  keepingPlace(false, () => {
+    for (const box of others) fill(box);
+    settle();
+  });
+  drawShown();
+  return [];
+}
+
+/** What is around the boxes. */
+function settle() {
+  showTabs();
+  byId("main").setAttribute("aria-labelledby", "title");
+  markCell();
+  document.documentElement.dataset.state = location.hash;
+  document.documentElement.style.setProperty("--strip-height", `${Math.max(byId("strip").getBoundingClientRect().height, byId("tabs").getBoundingClientRect().height)}px`);
 }
 
 function emptyDocument() {

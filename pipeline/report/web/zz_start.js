@@ -4,8 +4,12 @@ async function start() {
   showFigures(JSON.parse(await documentText()));
   readState();
   startTheme();
-  onState(showView);
+  onState(() => {
+    takeWaiting();
+    showView();
+  });
   showView();
+  revealCell();
   byId("skip").addEventListener("click", (event) => {
     event.preventDefault();
     byId("main").focus();

@@ -80,18 +80,22 @@ SELECT
   cohorts,
   customers,
   -- Divided as whole numbers, half away from zero at the fourth decimal: no float touches money.
-  SIGN(revenue) * DIV(CAST(ABS(revenue) * 20000 AS INT64) + cohorts, 2 * cohorts) * CAST('0.0001' AS NUMERIC)
-    AS revenue,
-  SIGN(net) * DIV(CAST(ABS(net) * 20000 AS INT64) + cohorts, 2 * cohorts) * CAST('0.0001' AS NUMERIC) AS net,
-  SIGN(ltv) * DIV(CAST(ABS(ltv) * 20000 AS INT64) + cohorts, 2 * cohorts) * CAST('0.0001' AS NUMERIC) AS ltv,
-  SIGN(ltv_gross) * DIV(CAST(ABS(ltv_gross) * 20000 AS INT64) + cohorts, 2 * cohorts) * CAST('0.0001' AS NUMERIC)
-    AS ltv_gross,
-  SIGN(revenue) * DIV(CAST(ABS(revenue) * 20000 AS INT64) + size, 2 * size) * CAST('0.0001' AS NUMERIC)
-    AS revenue_per_customer,
-  SIGN(net) * DIV(CAST(ABS(net) * 20000 AS INT64) + size, 2 * size) * CAST('0.0001' AS NUMERIC) AS net_per_customer,
-  SIGN(ltv) * DIV(CAST(ABS(ltv) * 20000 AS INT64) + size, 2 * size) * CAST('0.0001' AS NUMERIC) AS ltv_per_customer,
-  SIGN(ltv_gross) * DIV(CAST(ABS(ltv_gross) * 20000 AS INT64) + size, 2 * size) * CAST('0.0001' AS NUMERIC)
-    AS ltv_gross_per_customer,
+  SIGN(revenue) * DIV(CAST(ABS(revenue) * 20000 + cohorts AS NUMERIC), CAST(2 * cohorts AS INT64))
+    * CAST('0.0001' AS NUMERIC) AS revenue,
+  SIGN(net) * DIV(CAST(ABS(net) * 20000 + cohorts AS NUMERIC), CAST(2 * cohorts AS INT64))
+    * CAST('0.0001' AS NUMERIC) AS net,
+  SIGN(ltv) * DIV(CAST(ABS(ltv) * 20000 + cohorts AS NUMERIC), CAST(2 * cohorts AS INT64))
+    * CAST('0.0001' AS NUMERIC) AS ltv,
+  SIGN(ltv_gross) * DIV(CAST(ABS(ltv_gross) * 20000 + cohorts AS NUMERIC), CAST(2 * cohorts AS INT64))
+    * CAST('0.0001' AS NUMERIC) AS ltv_gross,
+  SIGN(revenue) * DIV(CAST(ABS(revenue) * 20000 + size AS NUMERIC), CAST(2 * size AS INT64))
+    * CAST('0.0001' AS NUMERIC) AS revenue_per_customer,
+  SIGN(net) * DIV(CAST(ABS(net) * 20000 + size AS NUMERIC), CAST(2 * size AS INT64))
+    * CAST('0.0001' AS NUMERIC) AS net_per_customer,
+  SIGN(ltv) * DIV(CAST(ABS(ltv) * 20000 + size AS NUMERIC), CAST(2 * size AS INT64))
+    * CAST('0.0001' AS NUMERIC) AS ltv_per_customer,
+  SIGN(ltv_gross) * DIV(CAST(ABS(ltv_gross) * 20000 + size AS NUMERIC), CAST(2 * size AS INT64))
+    * CAST('0.0001' AS NUMERIC) AS ltv_gross_per_customer,
   SIGN(revenue) * DIV(CAST(ABS(revenue) * 20000 + first_revenue AS NUMERIC), CAST(first_revenue * 2 AS NUMERIC))
     * CAST('0.0001' AS NUMERIC) AS revenue_of_first,
   SIGN(net) * DIV(CAST(ABS(net) * 20000 + first_net AS NUMERIC), CAST(first_net * 2 AS NUMERIC))
@@ -102,6 +106,7 @@ SELECT
     * CAST('0.0001' AS NUMERIC) AS ltv_gross_of_first,
   DIV(active_customers * 20000 + size, 2 * size) * CAST('0.0001' AS NUMERIC) AS retention,
   DIV(orders * 20000 + active, 2 * active) * CAST('0.0001' AS NUMERIC) AS orders_per_customer,
-  SIGN(revenue) * DIV(CAST(ABS(revenue) * 20000 AS INT64) + bought, 2 * bought) * CAST('0.0001' AS NUMERIC) AS basket
+  SIGN(revenue) * DIV(CAST(ABS(revenue) * 20000 + bought AS NUMERIC), CAST(2 * bought AS INT64))
+    * CAST('0.0001' AS NUMERIC) AS basket
 FROM divisors
 ORDER BY segment, value, is_other, currency, is_guest, month_number

@@ -69,9 +69,10 @@ SELECT
   ltv,
   ltv_gross,
   -- Divided as whole numbers, half away from zero at the fourth decimal: no float touches money.
-  SIGN(revenue) * DIV(CAST(ABS(revenue) * 20000 AS INT64) + size, 2 * size) * CAST('0.0001' AS NUMERIC)
-    AS revenue_per_customer,
-  SIGN(net) * DIV(CAST(ABS(net) * 20000 AS INT64) + size, 2 * size) * CAST('0.0001' AS NUMERIC) AS net_per_customer,
+  SIGN(revenue) * DIV(CAST(ABS(revenue) * 20000 + size AS NUMERIC), CAST(2 * size AS INT64))
+    * CAST('0.0001' AS NUMERIC) AS revenue_per_customer,
+  SIGN(net) * DIV(CAST(ABS(net) * 20000 + size AS NUMERIC), CAST(2 * size AS INT64))
+    * CAST('0.0001' AS NUMERIC) AS net_per_customer,
   ltv_per_customer,
   ltv_gross_per_customer,
   SIGN(revenue) * DIV(CAST(ABS(revenue) * 20000 + first_revenue AS NUMERIC), CAST(first_revenue * 2 AS NUMERIC))
@@ -84,6 +85,7 @@ SELECT
     * CAST('0.0001' AS NUMERIC) AS ltv_gross_of_first,
   retention,
   DIV(orders * 20000 + active, 2 * active) * CAST('0.0001' AS NUMERIC) AS orders_per_customer,
-  SIGN(revenue) * DIV(CAST(ABS(revenue) * 20000 AS INT64) + bought, 2 * bought) * CAST('0.0001' AS NUMERIC) AS basket
+  SIGN(revenue) * DIV(CAST(ABS(revenue) * 20000 + bought AS NUMERIC), CAST(2 * bought AS INT64))
+    * CAST('0.0001' AS NUMERIC) AS basket
 FROM divisors
 ORDER BY segment, value, is_other, currency, is_guest, cohort_month, month_number
