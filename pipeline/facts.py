@@ -217,10 +217,10 @@ FIRST_PRODUCT = "first product"
 def segment_names(config: ShopConfig) -> list[str]:
     """Every segment that cohorts are cut by: columns of orders, columns of customers, and the first product."""
     products = [FIRST_PRODUCT] if "order_items" in config.tables else []
-    return [*dict.fromkeys(config.segments), *_customer_segment_names(config).values(), *products]
+    return [*dict.fromkeys(config.segments), *customer_segment_names(config).values(), *products]
 
 
-def _customer_segment_names(config: ShopConfig) -> dict[str, str]:
+def customer_segment_names(config: ShopConfig) -> dict[str, str]:
     """Column of customers → its segment: `customers.country` where orders have a segment `country`."""
     definition, taken = config.tables.get("customers"), {*config.segments, FIRST_PRODUCT}
     return {
@@ -245,5 +245,5 @@ def _customer_segments(config: ShopConfig, columns: Mapping[str, ColumnType]) ->
     return [
         f"SELECT TRIM({text_of('id', columns)}) AS customer_id, {text(segment)} AS segment,"
         f" {text_of(names[name], columns)} AS value FROM customers AS stored"
-        for name, segment in _customer_segment_names(config).items()
+        for name, segment in customer_segment_names(config).items()
     ]

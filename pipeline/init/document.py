@@ -46,7 +46,7 @@ def _head(found: Findings) -> Iterator[str]:
     yield from comment("Next: give the worker's user its grants, look through this file, and run")
     yield from comment(
         f"  GRANT REPLICATION SLAVE, {monitor} ON *.* TO '{user}'@'%';",
-        f"  GRANT SELECT ON {quoted(shown(found.database))}.* TO '{user}'@'%';",
+        f"  GRANT SELECT, CREATE TEMPORARY TABLES ON {quoted(shown(found.database))}.* TO '{user}'@'%';",
         "  binlog-worker check -c shop.yaml",
         "  ltv-pipeline batch -c shop.yaml",
         "  binlog-worker run -c shop.yaml, and beside it ltv-pipeline stream -c shop.yaml",

@@ -6,7 +6,6 @@ A table with a row per order is compared by a checksum per group, and only group
 from __future__ import annotations
 
 import datetime as dt
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,8 +14,8 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from pipeline.google_names import quoted as name_in_warehouse
-from pipeline.verify.shop_sql import output_names, to_shop_sql
-from pipeline.verify.sides import Source, Stored
+from pipeline.verify.shop_tables import ShopTables
+from pipeline.verify.sides import Stored
 from pipeline.verify.texts import (
     TIME_FORMAT,
     ColumnText,
@@ -26,17 +25,32 @@ from pipeline.verify.texts import (
     warehouse_joined,
 )
 from schemas.identifiers import quoted
-from schemas.source import rows
 
+_COHORT = ("cohort_month", "month_number", "currency", "is_guest")
+_CUT = ("segment", "value", "is_other")
 GRAINS = {
     "ltv_monthly": ("purchase_month", "currency"),
-    "ltv_cohorts": ("cohort_month", "month_number", "currency", "is_guest"),
+    "ltv_cohorts": _COHORT,
+    "ltv_cohorts_by_segment": (*_CUT, *_COHORT),
     "order_first_purchase": ("order_id",),
     "counted_refunds": ("entry_id",),
+    "product_stats": ("product", "currency"),
+    "product_top_country": ("product", "country"),
+    "payment_reconciliation": ("order_id", "charge_id"),
+    "ltv_triangle": (*_CUT, *_COHORT),
+    "ltv_averages": (*_CUT, "currency", "is_guest", "month_number"),
+    "adds_up": ("currency", "purchase_month"),
+    "gross_to_net": ("currency", "purchase_month", "step"),
+    "reconciliation_states": ("currency", "state", "age"),
 }
 """Table → the columns that tell its rows apart; of another table all columns do."""
 
-GROUPS = {"order_first_purchase": "cohort_month", "counted_refunds": "cohort_month"}
+GROUPS = {
+    "order_first_purchase": "cohort_month",
+    "counted_refunds": "cohort_month",
+    "ltv_cohorts_by_segment": "cohort_month",
+    "payment_reconciliation": "ordered_on",
+}
 """Table with very many rows → the column whose values are compared by checksum first."""
 
 Grain: TypeAlias = tuple[str | None, ...]
@@ -46,48 +60,47 @@ Cells: TypeAlias = dict[Grain, Cell]
 
 @dataclass(frozen=True)
 class RolledUpTable:
-    """`sql` is GoogleSQL over the entries, `shop_sql` the same over the shop's tables, both of the day `as_of`."""
+    """`names` are its columns. `sql` is GoogleSQL over the warehouse's rows, `rolled_up_sql` over the views that the
+    last rollup has made. `reads`: the fact views that it is made of."""
 
     name: str
+    names: tuple[str, ...]
     sql: str
-    shop_sql: str
+    rolled_up_sql: str
     as_of: dt.date
+    reads: frozenset[str] = frozenset()
 
-    @classmethod
-    def of(cls, name: str, sql: str, entries: str, as_of: dt.date) -> RolledUpTable:
-        """`entries`: the query that stands for `ltv_entries` in the shop. Raises QueryError."""
-        return cls(name, sql, to_shop_sql(sql, {"ltv_entries": entries}, as_of), as_of)
-
-    @functools.cached_property
-    def names(self) -> list[str]:
-        return output_names(self.sql)
-
-    @functools.cached_property
+    @property
     def grain(self) -> tuple[str, ...]:
-        return GRAINS.get(self.name) or tuple(self.names)
+        return GRAINS.get(self.name) or self.names
 
     @property
     def key(self) -> tuple[str, ...]:
         """What the keys of `Cells` are: the grain, or the group."""
         return (GROUPS[self.name],) if self.name in GROUPS else self.grain
 
-    def in_database(self, source: Source, stored: Stored) -> Cells:
+    def in_database(self, shop: ShopTables, stored: Stored) -> Cells:
+        query = shop.query(self.name)
         if self.name not in GROUPS:
-            return self._cells(rows(source.connection, self.shop_sql))
+            return self._cells(shop.fetch(query))
         group, texts = quoted(GROUPS[self.name]), self._texts(stored)
         sums = f"SELECT {group}, COUNT(*), BIT_XOR({source_hash(source_joined(texts))})"
-        return _groups(rows(source.connection, f"{sums} FROM ({self.shop_sql}) AS every GROUP BY {group}"), self.key)
+        return _groups(shop.fetch(f"{sums} FROM ({query}) AS every GROUP BY {group}"), self.key)
 
-    def in_entries(self, stored: Stored, as_of: dt.date | None = None) -> Cells:
-        """What the warehouse's entries give now."""
-        return self._in_warehouse(stored, f"({self.sql})", as_of or self.as_of)
+    def in_rows(self, stored: Stored) -> Cells:
+        """What the warehouse's rows give now."""
+        return self._in_warehouse(stored, f"({self.sql})", self.as_of)
+
+    def in_views(self, stored: Stored, as_of: dt.date) -> Cells:
+        """What the views of the last rollup give now."""
+        return self._in_warehouse(stored, f"({self.rolled_up_sql})", as_of)
 
     def in_table(self, stored: Stored) -> Cells:
         """What was rolled up last."""
         return self._in_warehouse(stored, name_in_warehouse(self.name), None)
 
     def _in_warehouse(self, stored: Stored, origin: str, as_of: dt.date | None) -> Cells:
-        parameters = {"as_of": as_of} if as_of is not None and "@as_of" in origin else {}
+        parameters = {} if as_of is None else self._parameters(as_of)
         if self.name not in GROUPS:
             found = stored.fetch(f"SELECT * FROM {origin}", parameters)
             return self._cells([tuple(row[name] for name in self.names) for row in found])
@@ -96,32 +109,39 @@ class RolledUpTable:
         found = stored.fetch(f"{sums} FROM {origin} GROUP BY part", parameters)
         return _groups([tuple(row.values()) for row in found], self.key)
 
-    def rows_of(self, groups: Sequence[Grain], source: Source, stored: Stored) -> tuple[Cells, Cells]:
-        """The rows of these groups, in the database and in the entries."""
+    def rows_of(self, groups: Sequence[Grain], shop: ShopTables, stored: Stored) -> tuple[Cells, Cells]:
+        """The rows of these groups, in the database and in the warehouse's rows."""
         column = GROUPS[self.name]
         theirs: Cells = {}
         ours: Cells = {}
         for (group,) in groups:
-            if group is None:
-                continue
-            within = f"SELECT * FROM ({self.shop_sql}) AS every WHERE {quoted(column)} = '{group}'"
-            theirs |= self._cells(rows(source.connection, within))
-            mine = f"SELECT * FROM ({self.sql}) WHERE CAST({name_in_warehouse(column)} AS STRING) = @part"
-            found = stored.fetch(mine, {"as_of": self.as_of, "part": group})
+            of_group = "IS NULL" if group is None else f"= '{group}'"
+            within = f"SELECT * FROM ({shop.query(self.name)}) AS every WHERE {quoted(column)} {of_group}"
+            theirs |= self._cells(shop.fetch(within))
+            of_group, part = ("IS NULL", {}) if group is None else ("= @part", {"part": group})
+            mine = f"SELECT * FROM ({self.sql}) WHERE CAST({name_in_warehouse(column)} AS STRING) {of_group}"
+            found = stored.fetch(mine, {**self._parameters(self.as_of), **part})
             ours |= self._cells([tuple(row[name] for name in self.names) for row in found])
         return theirs, ours
 
+    def _parameters(self, as_of: dt.date) -> dict[str, Any]:
+        return {"as_of": as_of} if "@as_of" in self.sql else {}
+
     def _cells(self, found: Sequence[tuple[Any, ...]]) -> Cells:
-        cells: Cells = {}
+        """Rows of one grain, which there should not be, are told apart by a number behind it."""
+        alike: dict[Grain, list[Cell]] = {}
         for row in found:
             cell = tuple((name, cell_text(value)) for name, value in zip(self.names, row, strict=True))
             named = dict(cell)
-            cells[tuple(named[name] for name in self.grain)] = cell
+            alike.setdefault(tuple(named[name] for name in self.grain), []).append(cell)
+        cells: Cells = {}
+        for grain, same in alike.items():
+            for number, cell in enumerate(sorted(same, key=repr) if len(same) > 1 else same):
+                cells[(*grain, str(number + 1)) if number else grain] = cell
         return cells
 
     def _texts(self, stored: Stored) -> list[ColumnText]:
-        parameters = {"as_of": self.as_of} if "@as_of" in self.sql else {}
-        with stored.warehouse.query(f"SELECT * FROM ({self.sql}) LIMIT 0", parameters) as reader:
+        with stored.warehouse.query(f"SELECT * FROM ({self.sql}) LIMIT 0", self._parameters(self.as_of)) as reader:
             return [_text(field) for field in reader.read_all().schema]
 
 

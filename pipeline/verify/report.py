@@ -148,6 +148,7 @@ def print_rollup(result: RollupResult, form: str, out: IO[str]) -> None:
             "behind": result.behind,
             "problem": result.problem,
             "unverified": result.unverified,
+            "not_held": result.not_held,
         }
         out.write(json.dumps(facts, ensure_ascii=False) + "\n")
         out.flush()
@@ -162,7 +163,10 @@ def print_rollup(result: RollupResult, form: str, out: IO[str]) -> None:
     if result.moving:
         notes.append(f"{result.moving:,} rows kept changing")
     if result.behind:
-        notes.append(f"rolled up {result.rolled_up}, {result.behind:,} rows behind what the entries give by now")
+        behind = f"{result.behind:,} rows behind what the warehouse's rows give by now"
+        notes.append(f"rolled up {result.rolled_up}, {behind}")
+    if result.not_held:
+        notes.append(result.not_held)
     out.write(_headline(result, "", notes))
     for cell in cells:
         grain = ", ".join(f"{name}={quoted(value)}" for name, value in cell.grain.items())

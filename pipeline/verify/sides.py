@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -167,6 +168,14 @@ class Stored:
             return self._types(table)
         except QueryError:  # another table was answered for: this one is not there
             return {}
+
+    def last_written(self, table: str) -> dt.datetime | None:
+        """When the newest row of a raw table was written; None where there is no such table, or no row."""
+        if not self.columns(table):
+            return None
+        found = self.fetch(f"SELECT MAX(_written_at) AS at FROM {RAW}.{name_in_warehouse(table)}")[0]["at"]
+        assert found is None or isinstance(found, dt.datetime)
+        return found
 
     def _types(self, table: str) -> dict[str, pa.DataType]:
         with self.warehouse.query(f"SELECT * FROM {RAW}.{name_in_warehouse(table)} LIMIT 0") as reader:

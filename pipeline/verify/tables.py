@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from pipeline.google_names import quoted as name_in_warehouse
 from pipeline.layout import Layout
+from pipeline.verify.conditions import condition_in_source, event_text, text_literal
 from pipeline.verify.rows import RowText, row_texts
 from pipeline.verify.texts import (
     ColumnText,
     column_texts,
     key_texts,
-    plain_text,
     source_hash,
     source_joined,
     warehouse_hash,
@@ -87,8 +87,7 @@ class ComparedTable:
 
     @functools.cached_property
     def source_where(self) -> str:
-        """The role's condition. Trap: it trims spaces alone, where the pipeline trims all white space; what is told
-        apart by that alone comes out when single rows are judged."""
+        """The role's condition."""
         if self.where is None:
             return "TRUE"
         column = next(one for one in self.source.columns if one.name == self.where.column)
@@ -224,29 +223,3 @@ def literal(column: CatalogueColumn, text: str) -> str:
     if kind in ("binary", "varbinary", "blob"):
         return f"x'{bytes.fromhex(text).hex()}'"
     return text_literal(text)
-
-
-def text_literal(text: str) -> str:
-    """Needs no escapes, whatever sql_mode says."""
-    return f"_utf8mb4 x'{text.encode().hex()}'" if text else "''"
-
-
-def event_text(column: CatalogueColumn) -> str:
-    """What `Condition.holds` is asked with: a text; a number's digits."""
-    if column.type in ("bit", "year"):
-        return f"({quoted(column.name)} + 0)"
-    if column.type in ("float", "double"):
-        return f"({quoted(column.name)} + 0e0)"
-    return plain_text(column) if column.charset else f"CAST({quoted(column.name)} AS CHAR)"
-
-
-def condition_in_source(condition: Condition, column: CatalogueColumn) -> str:
-    """A condition of shop.yaml in the database's SQL, letter by letter: no collation makes two texts one."""
-    name = quoted(column.name)
-    if condition.is_null is not None:
-        return f"{name} IS {'' if condition.is_null else 'NOT '}NULL"
-    text = f"CAST(TRIM({event_text(column)}) AS BINARY)"
-    listed = ", ".join(f"CAST({text_literal(value)} AS BINARY)" for value in sorted(condition.values))
-    if condition.in_ is not None:
-        return f"{text} IN ({listed})" if listed else "FALSE"
-    return f"{text} NOT IN ({listed})" if listed else f"{name} IS NOT NULL"

@@ -10,13 +10,15 @@ import pytest
 
 from pipeline.rollup import rollup, rollup_queries
 from pipeline.verify.rolled_up import RollupResult
-from pipeline.verify.shop_sql import to_shop_sql
+from pipeline.verify.shop_sql import shop_query
 from schemas.errors import QueryError
 from tests.conftest import Server
 from tests.verify.followed_shop import FollowedShop, printed
 
 AS_OF = dt.date(2022, 7, 31)
-VERIFIED = ("counted_refunds", "ltv_cohorts", "ltv_monthly", "order_first_purchase")
+VERIFIED = {name for name, _ in rollup_queries()} - {"freshness", "cohort_changes", "changed_cells"}
+WITHOUT_ROWS = {"ltv_cohorts_by_segment", "product_stats", "product_top_country"}
+"""No items and no segments are mapped."""
 ORDERS = """CREATE TABLE orders (id BIGINT PRIMARY KEY, customer VARCHAR(20), at DATETIME(3), amount DECIMAL(12,2),
  tax DECIMAL(10,4) NULL, status VARCHAR(20) COLLATE utf8mb4_general_ci, code CHAR(3))"""
 CHARGES = """CREATE TABLE charges (id BIGINT PRIMARY KEY, order_id BIGINT, amount DECIMAL(12,2), paid TIMESTAMP(6) NULL,
@@ -100,15 +102,15 @@ def counted(shop: FollowedShop) -> tuple[str, str, str]:
 def test_equal_on_every_day_and_planted_differences_are_found(shop: FollowedShop) -> None:
     with shop.followed():
         assert shop.warehouse.dead_letters() == []
-        for as_of in (AS_OF, dt.date(2022, 2, 28), dt.date(2021, 12, 1)):
+        for as_of in (dt.date(2022, 2, 28), dt.date(2021, 12, 1)):
             for result in verified(shop, as_of).values():
                 assert (result.differing, result.moving, result.problem) == (0, 0, ""), result
         rollup(shop.warehouse, shop.config, AS_OF)
         results = verified(shop)
-        assert set(results) == set(VERIFIED)
+        assert set(results) == VERIFIED
         for result in results.values():
             assert (result.as_of, result.differing, result.behind, result.problem) == (AS_OF, 0, 0, ""), result
-            assert result.rows > 5
+            assert (result.rows == 0) if result.table in WITHOUT_ROWS else (result.rows > 5), result
 
         entry, month, currency = counted(shop)
         shop.raw(f"UPDATE raw.ltv_entries SET amount = amount + 0.01 WHERE entry_id = '{entry}'")
@@ -138,7 +140,8 @@ def test_an_altered_table_and_one_that_is_behind(shop: FollowedShop) -> None:
         results = verified(shop)
         assert [result.differing for result in results.values()] == [0] * len(VERIFIED)
         assert (results["ltv_monthly"].behind, results["order_first_purchase"].behind) == (1, 1)
-        assert f"as of {AS_OF}, 1 rows behind what the entries give by now" in printed(list(results.values()))
+        assert results["payment_reconciliation"].behind == 1
+        assert f"as of {AS_OF}, 1 rows behind what the warehouse's rows give by now" in printed(list(results.values()))
 
 
 def test_rows_of_a_large_table_are_found_in_their_group(shop: FollowedShop) -> None:
@@ -156,7 +159,6 @@ def test_rows_of_a_large_table_are_found_in_their_group(shop: FollowedShop) -> N
 @pytest.mark.parametrize(
     ("sql", "what"),
     [
-        ("SELECT * FROM orders", "it reads orders"),
         ("SELECT @other FROM ltv_entries", "@other is not known"),
         ("SELECT x FROM ltv_entries CROSS JOIN UNNEST([1, 2]) AS x", "only UNNEST"),
         ("SELECT SAFE_CAST(order_id AS DATE) FROM ltv_entries", "SAFE_CAST"),
@@ -164,4 +166,4 @@ def test_rows_of_a_large_table_are_found_in_their_group(shop: FollowedShop) -> N
 )
 def test_what_the_database_cannot_compute_is_refused_by_name(sql: str, what: str) -> None:
     with pytest.raises(QueryError, match=what):
-        to_shop_sql(sql, {"ltv_entries": "SELECT 1"}, AS_OF)
+        shop_query(sql, AS_OF)
