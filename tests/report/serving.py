@@ -99,6 +99,11 @@ def served(shop: ServedShop, *arguments: str) -> Iterator[Served]:
         yield running
 
 
+def said(document: Any, words: str) -> bool:
+    """Whether a banner has these words."""
+    return any(words in problem["text"] for problem in document["problems"])
+
+
 def revenue(document: Any) -> str | None:
     """Gross of all months."""
     found: list[str] = [step["amount"] for step in document["gross_to_net"] if step["name"] == "gross"]

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from pipeline.session import LocalSession, WarehouseLocked
-from tests.report.serving import SECONDS, Served, ServedShop, revenue, served
+from tests.report.serving import SECONDS, Served, ServedShop, revenue, said, served
 
 CELL = "/cell.json?currency=EUR&guest=0&cohort=2022-01&month=0"
 
@@ -235,7 +235,7 @@ def _held(path: str) -> LocalSession:
 def test_a_warehouse_that_is_not_there_yet(shop: ServedShop) -> None:
     Path(shop.path).rename(f"{shop.path}.later")
     with served(shop, "--every", "0.1") as running:
-        document = running.wait_for(lambda document: "does not exist" in document["problems"][0]["text"])
+        document = running.wait_for(lambda document: said(document, "does not exist"))
         assert document["as_of"] is None and document["is_live"]
         assert running.client.get("/").status_code == 200
         Path(f"{shop.path}.later").rename(shop.path)
@@ -244,13 +244,12 @@ def test_a_warehouse_that_is_not_there_yet(shop: ServedShop) -> None:
 
 def test_without_rollups_it_says_what_is_behind(shop: ServedShop) -> None:
     with served(shop, "--every", "0.1", "--no-rollup", "--orders-per-cell", "0") as running:
-        running.wait_for(lambda document: "there was no rollup" in document["problems"][0]["text"])
+        running.wait_for(lambda document: said(document, "there was no rollup"))
         assert command(shop, "rollup").returncode == 0
         running.wait_for(lambda document: revenue(document) == "230" and document["problems"] == [])
         shop.write("order 9 2022-02-02 1 11.11")
-        document = running.wait_for(lambda document: document["problems"])
+        document = running.wait_for(lambda document: said(document, "have been written since the rollup"))
         assert document["freshness"]["is_stale"] and revenue(document) == "230"
-        assert "have been written since the rollup" in document["problems"][0]["text"]
         assert running.client.get(CELL).status_code == 404
 
 
