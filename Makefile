@@ -8,7 +8,7 @@ CONSUMERS := $(VENV)/dbt/.installed $(VENV)/airflow/.installed
 
 # Tests wait for servers much of their time: one process more than there are cores.
 TEST_PROCESSES ?= $(shell $(PYTHON) -c "import os; print(min(8, os.cpu_count() + 1))")
-PYTEST := $(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES)
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) --no-loadscope-reorder
 
 .PHONY: demo test test-long lint bench soak clean help
 

@@ -16,7 +16,7 @@ import pytest
 
 from demo.servers import MariaDB, PubSubEmulator, ensure_mariadb
 from tests.bigquery.server import BigQueryServer
-from tests.scheduling import check_names, scheduling
+from tests.scheduling import check_names, quick_last, scheduling
 
 SERVER_IDS = count(random.SystemRandom().randrange(10_000, 4_000_000_000))
 LONG = bool(os.environ.get("LONG_TESTS"))
@@ -30,6 +30,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     check_names(items)
+    quick_last(items)
 
 
 @dataclass(frozen=True)

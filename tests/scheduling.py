@@ -2,6 +2,7 @@
 
 That server is one for all, and tests set it up otherwise for a while; MariaDB and the emulator are each process's own.
 The process that hands out tests knows their names alone, so a test on MySQL says so in its name or its parameters.
+They are handed out in the order in which they are collected, quick ones last, so that all processes end together.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
 SHARED = "mysql"
+QUICK = "tests/unit/"
 
 
 def scheduling(config: pytest.Config, log: Any) -> LoadScopeScheduling:
@@ -26,6 +28,10 @@ def scheduling(config: pytest.Config, log: Any) -> LoadScopeScheduling:
             return SHARED if SHARED in test else file
 
     return Files(config, log)
+
+
+def quick_last(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.nodeid.startswith(QUICK))
 
 
 def check_names(items: Iterable[pytest.Item]) -> None:
